@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+import numpy as np
+
 type Script = Literal["latin", "cjk", "other"]
 type Residency = Literal["jp", "apac", "us", "global"]
 
 _MILLION = 1_000_000
+_LATIN_END = 0x250
+_CJK = (
+    (0x3000, 0x9FFF),  # punctuation, kana, ideographs
+    (0xAC00, 0xD7AF),  # hangul
+    (0xF900, 0xFAFF),  # compatibility ideographs
+    (0xFF00, 0xFFEF),  # full-width and half-width forms
+    (0x20000, 0x3134F),  # rarer ideographs
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +86,8 @@ class Candidate:
         """The id Bedrock is called with: the application inference profile where there is one."""
         return self.profile_arn or self.model_id
 
-    def estimate_tokens(self, text: str) -> int:
-        """Estimate how many tokens `text` is for this candidate, from its mix of scripts."""
-        counts = count_scripts(text)
+    def estimate_tokens(self, counts: Mapping[Script, int]) -> int:
+        """Estimate the tokens of a text for this candidate from `count_scripts` of it."""
         return round(sum(n * self.tokens_per_char[script] for script, n in counts.items()))
 
     def cost_usd(
@@ -136,17 +145,7 @@ class Catalog:
 
 def count_scripts(text: str) -> dict[Script, int]:
     """Count the characters of `text` by script, because tokens per character differ by it."""
-    cjk = sum(1 for char in text if _is_cjk(char))
-    latin = sum(1 for char in text if char < "\u0250")
-    return {"latin": latin, "cjk": cjk, "other": len(text) - latin - cjk}
-
-
-def _is_cjk(char: str) -> bool:
-    """Tell kana, ideographs, hangul and full-width forms from the rest."""
-    return (
-        "\u3000" <= char <= "\u9fff"
-        or "\uac00" <= char <= "\ud7af"
-        or "\uf900" <= char <= "\ufaff"
-        or "\uff00" <= char <= "\uffef"
-        or "\U00020000" <= char <= "\U0003134f"
-    )
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    latin = int((points < _LATIN_END).sum())
+    cjk = sum(int(((first <= points) & (points <= last)).sum()) for first, last in _CJK)
+    return {"latin": latin, "cjk": cjk, "other": len(points) - latin - cjk}

@@ -1,0 +1,152 @@
+"""Objects under a `s3://bucket/prefix` or `file:folder` address, written on condition."""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from regroup.errors import (
+    ArtifactNotFoundError,
+    ConfigurationError,
+    PointerConflictError,
+    StoreError,
+)
+from regroup.ports import ObjectStore, Stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
+_MISSING = {"NoSuchKey", "404", "NoSuchBucket"}
+_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+
+
+class S3ObjectStore:
+    """Objects of one bucket under a prefix; writes use S3's own conditions."""
+
+    def __init__(
+        self, bucket: str, prefix: str, client: "Callable[[], S3Client] | None" = None
+    ) -> None:
+        """Keep the address; the client is made on first use."""
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._make_client = client or (lambda: boto3.client("s3", config=_CONFIG))
+        self._client: S3Client | None = None
+
+    def read(self, key: str) -> Stored:
+        """Return an object and its ETag."""
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            return Stored(answer["Body"].read(), answer["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise ArtifactNotFoundError(f"nothing lies at {self._url(key)}") from error
+            raise StoreError(f"S3 refused to read {self._url(key)}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"S3 did not answer for {self._url(key)}") from error
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write an object unless one is there; tell whether it was written."""
+        try:
+            self._put(key, content, {"IfNoneMatch": "*"})
+        except PointerConflictError:
+            return False
+        return True
+
+    def replace(self, key: str, content: bytes, *, tag: str | None) -> None:
+        """Write an object if its ETag is still `tag` (None: if there is none)."""
+        self._put(key, content, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag})
+
+    @property
+    def _s3(self) -> "S3Client":
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def _put(self, key: str, content: bytes, condition: dict[str, str]) -> None:
+        try:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                Body=content,
+                **condition,  # type: ignore[arg-type]
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _CONFLICT | _MISSING:
+                raise PointerConflictError(f"{self._url(key)} was changed meanwhile") from error
+            raise StoreError(f"S3 refused to write {self._url(key)}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"S3 did not take {self._url(key)}") from error
+
+    def _url(self, key: str) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{key}"
+
+
+class FolderStore:
+    """Objects as files of a folder: for one machine and one writer at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder; it is made by the first write."""
+        self._folder = folder
+
+    def read(self, key: str) -> Stored:
+        """Return a file and the digest of its bytes."""
+        path = self._folder / key
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise ArtifactNotFoundError(f"nothing lies at {path}") from error
+        return Stored(content, sha256(content).hexdigest())
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a file unless one is there; tell whether it was written."""
+        path = self._folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        waiting = self._write_beside(path, content)
+        try:
+            os.link(waiting, path)
+        except FileExistsError:
+            return False
+        finally:
+            waiting.unlink()
+        return True
+
+    def replace(self, key: str, content: bytes, *, tag: str | None) -> None:
+        """Write a file if its digest is still `tag` (None: if there is none)."""
+        path = self._folder / key
+        try:
+            found = self.read(key).tag
+        except ArtifactNotFoundError:
+            found = None
+        if found != tag:
+            raise PointerConflictError(f"{path} was changed meanwhile")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write_beside(path, content).replace(path)
+
+    @staticmethod
+    def _write_beside(path: Path, content: bytes) -> Path:
+        waiting = path.with_name(f".{path.name}.{os.getpid()}.part")
+        waiting.write_bytes(content)
+        return waiting
+
+
+def open_object(uri: str) -> tuple[ObjectStore, str]:
+    """Split the address of an object into its store and its key there.
+
+    Raises:
+        ConfigurationError: neither `s3://bucket/key` nor `file:path`.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc and parts.path.strip("/"):
+        prefix, _, key = parts.path.strip("/").rpartition("/")
+        return S3ObjectStore(parts.netloc, prefix), key
+    if parts.scheme == "file" and parts.path:
+        path = Path(unquote(parts.path))
+        return FolderStore(path.parent), path.name
+    raise ConfigurationError(f"{uri!r} is not an address: use s3://bucket/key or file:/path")

@@ -1,0 +1,386 @@
+"""Write and read an artifact: one published router version, addressed by its manifest's digest.
+
+An artifact is a folder of parts and a `manifest.json` that names each part with its size and
+SHA-256. Nothing is parsed before its digest holds, and the one pickle among the parts, the
+scikit-learn K-means, is read by an unpickler that knows that class and nothing else.
+"""
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regroup.domain.prediction import Heads
+from regroup.errors import ArtifactCorruptError, ArtifactIncompatibleError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+ENCODER, TOKENIZER, KMEANS, HEADS = "encoder.onnx", "tokenizer.json", "kmeans.pkl", "heads.npz"
+PARTS = (ENCODER, TOKENIZER, KMEANS, HEADS)
+"""What every artifact holds; a later schema may add optional parts."""
+
+_MIB = 1 << 20
+_MAX_BYTES = {MANIFEST: 4 * _MIB, KMEANS: 16 * _MIB, HEADS: 256 * _MIB, TOKENIZER: 64 * _MIB}
+_MAX_BYTES_DEFAULT = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of an artifact."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRecord:
+    """How text becomes an embedding: all that serving must do as training did."""
+
+    name: str
+    pooling: str
+    prefix: str
+    max_tokens: int
+    dims: int
+    tokenizer_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named trade-off: how many units of reward one US dollar must buy."""
+
+    cost_weight: float
+    reward_share: float | None = None
+    """Reward kept, as a share of the best single candidate's, on held-out folds."""
+    cost_share: float | None = None
+    """Cost paid, as a share of the best single candidate's, on held-out folds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether routing pays on held-out rows, in one word and one sentence."""
+
+    route: bool
+    sentence: str
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """What one cluster looked like in training, for explanations and drift alarms."""
+
+    share: float
+    distance_quantiles: Mapping[str, float]
+    top_terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an artifact is, where it came from and what was measured."""
+
+    parts: Mapping[str, Part]
+    candidates: tuple[str, ...]
+    encoder: EncoderRecord
+    query_builder: int
+    n_clusters: int
+    silhouette: float
+    clusters: tuple[ClusterRecord, ...]
+    data_sha256: str
+    router: str
+    verdict: Verdict
+    default_candidate: str
+    min_margin: float
+    presets: Mapping[str, Preset]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_bytes(self) -> bytes:
+        """Serialise; the SHA-256 of these bytes is the artifact's digest."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A verified artifact, ready to build an encoder from and to predict with."""
+
+    digest: str
+    manifest: Manifest
+    heads: Heads
+    encoder_onnx: bytes
+    tokenizer: bytes
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hex."""
+    return sha256(content).hexdigest()
+
+
+def read_manifest(content: bytes, digest: str) -> Manifest:
+    """Check the digest, then the schema, then the fields of a manifest.
+
+    Raises:
+        ArtifactCorruptError: the bytes are not those the digest names, or not a manifest.
+        ArtifactIncompatibleError: a newer schema than this reader knows.
+    """
+    _check_size(MANIFEST, len(content))
+    if digest_of(content) != digest:
+        raise ArtifactCorruptError(f"{MANIFEST} does not have the digest {digest}")
+    try:
+        fields = json.loads(content)
+        schema = fields["schema"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ArtifactCorruptError(f"{MANIFEST} is not a manifest") from error
+    if schema != SCHEMA:
+        raise ArtifactIncompatibleError(
+            f"the artifact has schema {schema!r}, this reader knows {SCHEMA}: "
+            "publish with the version of regroup that is deployed, or deploy a newer one"
+        )
+    try:
+        return _manifest_from(fields)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ArtifactCorruptError(f"{MANIFEST} lacks or mistypes a field: {error!r}") from error
+
+
+def read_part(manifest: Manifest, name: str, content: bytes) -> bytes:
+    """Return `content` once its size and digest are those the manifest promises."""
+    part = manifest.parts.get(name)
+    if part is None:
+        raise ArtifactCorruptError(f"the manifest names no part {name}")
+    _check_size(name, len(content))
+    if len(content) != part.size_bytes:
+        raise ArtifactCorruptError(
+            f"{name} has {len(content)} bytes, the manifest promises {part.size_bytes}"
+        )
+    if digest_of(content) != part.sha256:
+        raise ArtifactCorruptError(f"{name} does not have the digest the manifest promises")
+    return content
+
+
+def load_artifact(
+    digest: str,
+    fetch: Callable[[str], bytes],
+    fetch_all: Callable[[Callable[[str], bytes], Iterable[str]], Iterable[bytes]] = map,
+) -> Artifact:
+    """Fetch, verify and parse an artifact.
+
+    Args:
+        digest: the artifact's digest, from the pointer.
+        fetch: returns the bytes of a file of the artifact by its name.
+        fetch_all: `map` or a parallel one, to fetch the parts with.
+
+    Raises:
+        ArtifactError: the subclass says what is wrong; nothing of the artifact was run.
+    """
+    manifest = read_manifest(fetch(MANIFEST), digest)
+    parts = {
+        name: read_part(manifest, name, content)
+        for name, content in zip(PARTS, fetch_all(fetch, PARTS), strict=True)
+    }
+    if digest_of(parts[TOKENIZER]) != manifest.encoder.tokenizer_sha256:
+        raise ArtifactIncompatibleError("the tokenizer is not the one the encoder was trained with")
+    heads = read_heads(parts[HEADS], manifest.candidates, read_kmeans(parts[KMEANS]))
+    if len(heads.centroids) != manifest.n_clusters or heads.dims != manifest.encoder.dims:
+        raise ArtifactIncompatibleError("K-means, heads and encoder do not fit each other")
+    return Artifact(digest, manifest, heads, parts[ENCODER], parts[TOKENIZER])
+
+
+def write_artifact(folder: Path, manifest: Manifest, parts: Mapping[str, bytes]) -> str:
+    """Write the parts and, last, the manifest that names them; return the artifact's digest.
+
+    A folder whose manifest is missing is not an artifact: an interrupted write is never read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name, content in parts.items():
+        (folder / name).write_bytes(content)
+    content = manifest.to_bytes()
+    waiting = folder / f"{MANIFEST}.part"
+    waiting.write_bytes(content)
+    waiting.replace(folder / MANIFEST)
+    return digest_of(content)
+
+
+def describe_parts(parts: Mapping[str, bytes]) -> dict[str, Part]:
+    """Return what a manifest says of these parts."""
+    return {name: Part(digest_of(content), len(content)) for name, content in parts.items()}
+
+
+def write_heads(heads: Heads) -> bytes:
+    """Serialise the affine maps as `heads.npz`; centroids travel in `kmeans.pkl`."""
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        weights=heads.weights,
+        bias=heads.bias,
+        token_weights=heads.token_weights,
+        token_bias=heads.token_bias,
+    )
+    return buffer.getvalue()
+
+
+def read_heads(
+    content: bytes, candidates: tuple[str, ...], centroids: NDArray[np.float32]
+) -> Heads:
+    """Parse `heads.npz` around the centroids; never unpickles.
+
+    Raises:
+        ArtifactIncompatibleError: shapes do not fit or numbers are not finite.
+        ArtifactCorruptError: not such a file, or larger unpacked than allowed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_size(HEADS, sum(item.file_size for item in archive.infolist()))
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = {
+                name: np.asarray(arrays[name], np.float32)
+                for name in ("weights", "bias", "token_weights", "token_bias")
+            }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactCorruptError(f"{HEADS} is not a set of heads") from error
+    return Heads(candidates=candidates, centroids=centroids, **found)
+
+
+def read_kmeans(content: bytes) -> NDArray[np.float32]:
+    """Read the centroids, (clusters, dims), out of a pickled scikit-learn K-means.
+
+    scikit-learn is neither needed nor imported, and nothing in the pickle is run: its class is
+    mapped to a stand-in, numpy's array constructors to checked ones, and any other name is
+    refused. Pickles of scikit-learn 1.3 and later, and of numpy 1 and 2, are read.
+
+    Raises:
+        ArtifactCorruptError: anything but such a K-means.
+    """
+    _check_size(KMEANS, len(content))
+    try:
+        kmeans = _ClosedUnpickler(io.BytesIO(content)).load()
+    except ArtifactCorruptError:
+        raise
+    except Exception as error:  # a hostile pickle may raise anything from the C unpickler
+        raise ArtifactCorruptError(f"{KMEANS} is not a pickled K-means") from error
+    if not isinstance(kmeans, _KMeans) or kmeans.centroids is None:
+        raise ArtifactCorruptError(f"{KMEANS} holds no K-means")
+    return kmeans.centroids
+
+
+class _KMeans:
+    """What a pickled scikit-learn K-means becomes: its centroids."""
+
+    centroids: NDArray[np.float32] | None = None
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, dict):
+            raise ArtifactCorruptError(f"{KMEANS} holds no fitted K-means")
+        centroids = state.get("cluster_centers_")
+        if not isinstance(centroids, np.ndarray) or centroids.ndim != 2:
+            raise ArtifactCorruptError(f"{KMEANS} holds no centroids")
+        if state.get("n_clusters") != len(centroids) or not np.isfinite(centroids).all():
+            raise ArtifactCorruptError(f"{KMEANS} holds broken centroids")
+        self.centroids = np.ascontiguousarray(centroids, np.float32)
+
+
+class _ArrayType:
+    """Stands for `numpy.ndarray` as an argument, and cannot make one."""
+
+
+def _dtype(kind: str, *options: bool) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(kind, *options)
+    if dtype.kind not in "fiub":
+        raise ArtifactCorruptError(f"{KMEANS} holds an array of {dtype}")
+    return dtype
+
+
+def _reconstruct(kind: object, shape: tuple[int, ...], code: bytes) -> NDArray[Any]:
+    if kind is not _ArrayType or shape != (0,) or code != b"b":
+        raise ArtifactCorruptError(f"{KMEANS} holds an array of an unknown kind")
+    return np.empty((0,), np.int8)
+
+
+def _from_buffer(
+    buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str
+) -> NDArray[Any]:
+    flat = np.frombuffer(buffer, dtype=dtype)
+    return flat.reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+def _scalar(dtype: np.dtype[Any], content: bytes) -> object:
+    return np.frombuffer(content, dtype=dtype)[0]
+
+
+def _encode(text: str, codec: str) -> bytes:
+    if codec != "latin1":
+        raise ArtifactCorruptError(f"{KMEANS} names the codec {codec!r}")
+    return text.encode("latin1")
+
+
+class _ClosedUnpickler(pickle.Unpickler):
+    """An unpickler for which nothing exists but K-means and arrays of numbers."""
+
+    _known: ClassVar[Mapping[tuple[str, str], object]] = {
+        ("sklearn.cluster._kmeans", "KMeans"): _KMeans,
+        ("numpy", "ndarray"): _ArrayType,
+        ("numpy", "dtype"): _dtype,
+        ("_codecs", "encode"): _encode,
+        # numpy 1 says core, numpy 2 says _core.
+        **{
+            (f"numpy.{core}.{module}", name): stand_in
+            for core in ("core", "_core")
+            for module, name, stand_in in (
+                ("multiarray", "_reconstruct", _reconstruct),
+                ("multiarray", "scalar", _scalar),
+                ("numeric", "_frombuffer", _from_buffer),
+            )
+        },
+    }
+
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            return self._known[(module, name)]
+        except KeyError:
+            raise ArtifactCorruptError(
+                f"{KMEANS} asks for {module}.{name}, which no K-means needs: refused"
+            ) from None
+
+    def persistent_load(self, pid: object) -> object:
+        raise ArtifactCorruptError(f"{KMEANS} refers to something outside itself: refused")
+
+
+def _check_size(name: str, size_bytes: int) -> None:
+    limit = _MAX_BYTES.get(name, _MAX_BYTES_DEFAULT)
+    if size_bytes > limit:
+        raise ArtifactCorruptError(f"{name} has {size_bytes} bytes, at most {limit} are read")
+
+
+def _manifest_from(fields: dict[str, Any]) -> Manifest:
+    """Build a manifest from parsed JSON; fields this version does not know are ignored."""
+
+    def pick[T](kind: type[T], values: dict[str, Any]) -> T:
+        known = kind.__dataclass_fields__  # type: ignore[attr-defined]
+        return kind(**{name: values[name] for name in known if name in values})
+
+    nested = {
+        "parts": {name: pick(Part, part) for name, part in fields["parts"].items()},
+        "candidates": tuple(fields["candidates"]),
+        "encoder": pick(EncoderRecord, fields["encoder"]),
+        "clusters": tuple(
+            pick(ClusterRecord, {**one, "top_terms": tuple(one["top_terms"])})
+            for one in fields["clusters"]
+        ),
+        "verdict": pick(Verdict, fields["verdict"]),
+        "presets": {name: pick(Preset, one) for name, one in fields["presets"].items()},
+    }
+    manifest = pick(Manifest, {**fields, **nested})
+    if manifest.default_candidate not in manifest.candidates:
+        raise ValueError("default_candidate is not among the candidates")
+    if not manifest.min_margin >= 0:
+        raise ValueError("min_margin is negative")
+    return manifest

@@ -1,0 +1,115 @@
+"""The lines and messages that others read: schema 1, field names as the saved queries use them.
+
+No line holds prompt text; the sampled interaction, which goes to an encrypted queue, does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from regroup.domain.chat import Usage
+from regroup.domain.decision import Decision
+
+SCHEMA = 1
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One candidate that was asked; `error` is a short word, None where it answered."""
+
+    candidate: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a decision."""
+
+    attempts: tuple[Attempt, ...]
+    status: int
+    usage: Usage | None
+    cost_usd: float | None
+    latency_ms: float
+    first_byte_ms: float | None
+
+    @property
+    def answered_by(self) -> str | None:
+        """The candidate that answered, if one did."""
+        return next((a.candidate for a in reversed(self.attempts) if a.error is None), None)
+
+
+def decision_line(
+    decision: Decision, outcome: Outcome | None, *, key_id: str | None, at: float
+) -> dict[str, object]:
+    """Return the `decision` log line; without an outcome only the decision was asked for."""
+    line: dict[str, object] = {
+        "event": "decision",
+        "schema": SCHEMA,
+        "at": round(at, 3),
+        "key_id": key_id,
+        **explain(decision),
+    }
+    if outcome is None:
+        return line | {"dry_run": True}
+    usage = outcome.usage or Usage()
+    return line | {
+        # Who answered, which after a fallback is not who was chosen.
+        "routed_model": outcome.answered_by or decision.choice.candidate,
+        "chosen_model": decision.choice.candidate,
+        "status": outcome.status,
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "cost_usd": outcome.cost_usd,
+        "latency_ms": round(outcome.latency_ms, 1),
+        "first_byte_ms": None if outcome.first_byte_ms is None else round(outcome.first_byte_ms, 1),
+        "fallbacks": len([a for a in outcome.attempts if a.error is not None]),
+        "attempts": [{"model": a.candidate, "error": a.error} for a in outcome.attempts],
+    }
+
+
+def explain(decision: Decision) -> dict[str, object]:
+    """Return why the decision fell as it did: what `/v1/route` answers and the log line holds."""
+    prediction = decision.prediction
+    return {
+        "decision_id": decision.decision_id,
+        "version": decision.version,
+        "routed_model": decision.choice.candidate,
+        "reason": decision.choice.reason.value,
+        "preset": decision.preset,
+        "cluster_id": prediction.cluster if prediction else None,
+        "distance": round(prediction.distance, _DIGITS) if prediction else None,
+        "predicted_rewards": _rounded(prediction.rewards) if prediction else {},
+        "predicted_output_tokens": _rounded(prediction.output_tokens) if prediction else {},
+        "predicted_costs_usd": decision.expected_costs_usd,
+        "mask": {name: hurdle.value if hurdle else None for name, hurdle in decision.mask.items()},
+        "probabilities": {"champion": decision.choice.probabilities},
+        "explore_allowed": decision.explore_allowed,
+        "cache": decision.cache.value,
+    }
+
+
+def interaction_message(
+    decision: Decision,
+    line: dict[str, object],
+    *,
+    query: str,
+    answer: Sequence[str],
+    inclusion_probability: float,
+) -> dict[str, object]:
+    """Return a sampled interaction for the collector, text included."""
+    return {
+        "event": "interaction",
+        "schema": SCHEMA,
+        "id": decision.decision_id,
+        "text": query,
+        "answer": "".join(answer),
+        "inclusion_probability": inclusion_probability,
+        "decision": line,
+    }
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, _DIGITS) for name, value in values.items()}

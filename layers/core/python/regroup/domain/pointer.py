@@ -1,0 +1,73 @@
+"""The pointer: which artifact is live, which one challenges it, and why."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
+
+from regroup.errors import ArtifactCorruptError
+
+SCHEMA = 1
+
+type Mode = Literal["off", "shadow", "canary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Names the live artifact by its digest."""
+
+    champion: str
+    challenger: str | None = None
+    share: float = 0.0
+    """The part of conversations the challenger decides in canary mode, in [0, 1]."""
+    mode: Mode = "off"
+    previous: str | None = None
+    """The champion before this one: what a rollback goes back to."""
+    who: str = ""
+    why: str = ""
+    schema: int = SCHEMA
+
+    def promote(self, digest: str, *, who: str, why: str) -> "Pointer":
+        """Return the pointer after `digest` became champion."""
+        previous = self.previous if digest == self.champion else self.champion
+        return replace(
+            self,
+            champion=digest,
+            challenger=None,
+            share=0.0,
+            mode="off",
+            previous=previous,
+            who=who,
+            why=why,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Serialise as `pointer.json`."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+
+def read_pointer(content: bytes) -> Pointer:
+    """Parse `pointer.json`; fields this version does not know are ignored.
+
+    Raises:
+        ArtifactCorruptError: not a pointer, or one of another schema.
+    """
+    try:
+        fields = json.loads(content)
+        known = {name: fields[name] for name in Pointer.__dataclass_fields__ if name in fields}
+        pointer = Pointer(**known)
+        sound = (
+            pointer.schema == SCHEMA
+            and _is_digest(pointer.champion)
+            and (pointer.challenger is None or _is_digest(pointer.challenger))
+            and 0.0 <= pointer.share <= 1.0
+            and pointer.mode in get_args(Mode.__value__)
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ArtifactCorruptError("pointer.json is not a pointer") from error
+    if not sound:
+        raise ArtifactCorruptError("pointer.json is not a pointer this version can follow")
+    return pointer
+
+
+def _is_digest(text: object) -> bool:
+    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
