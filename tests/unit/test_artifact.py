@@ -1,0 +1,310 @@
+"""The artifact: what is written is read back, and nothing else is."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from regroup.artifact import (
+    HEADS,
+    MANIFEST,
+    PARTS,
+    ClusterRecord,
+    EncoderRecord,
+    Manifest,
+    Preset,
+    Verdict,
+    describe_parts,
+    digest_of,
+    load_artifact,
+    read_heads,
+    read_kmeans,
+    read_manifest,
+    write_artifact,
+    write_heads,
+)
+from regroup.domain.prediction import Heads
+from regroup.errors import ArtifactCorruptError, ArtifactError, ArtifactIncompatibleError
+
+DATA = Path(__file__).parents[1] / "data"
+RNG = np.random.default_rng(0)
+
+
+def small_heads() -> Heads:
+    def numbers(*shape: int) -> NDArray[np.float32]:
+        return RNG.normal(size=shape).astype(np.float32)
+
+    return Heads(
+        candidates=("a", "b"),
+        centroids=numbers(3, 4),
+        weights=numbers(3, 2, 4),
+        bias=numbers(3, 2),
+        token_weights=numbers(3, 2, 4),
+        token_bias=numbers(3, 2),
+    )
+
+
+def small_artifact() -> tuple[Manifest, dict[str, bytes]]:
+    heads = small_heads()
+    kmeans = KMeans(3, n_init=1, init=heads.centroids, max_iter=1)
+    kmeans.fit(heads.centroids)
+    kmeans.cluster_centers_ = heads.centroids
+    parts = {
+        "encoder.onnx": b"an encoder",
+        "tokenizer.json": b"a tokenizer",
+        "kmeans.pkl": pickle.dumps(kmeans, 4),
+        "heads.npz": write_heads(heads),
+    }
+    manifest = Manifest(
+        parts=describe_parts(parts),
+        candidates=("a", "b"),
+        encoder=EncoderRecord("test", "mean", "", 256, 4, digest_of(b"a tokenizer")),
+        query_builder=1,
+        n_clusters=3,
+        silhouette=0.1,
+        clusters=(ClusterRecord(1.0, {"p50": 0.5}, ("word",)),),
+        data_sha256="0" * 64,
+        router="ridge-cluster",
+        verdict=Verdict(True, "route", 0.1, 0.05, 0.15),
+        default_candidate="a",
+        min_margin=0.0,
+        presets={"quality": Preset(0.0)},
+    )
+    return manifest, parts
+
+
+def fetch_from(folder: Path) -> Callable[[str], bytes]:
+    return lambda name: (folder / name).read_bytes()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> tuple[str, Path]:
+    manifest, parts = small_artifact()
+    return write_artifact(tmp_path, manifest, parts), tmp_path
+
+
+def test_an_artifact_is_read_back_as_it_was_written(published: tuple[str, Path]) -> None:
+    digest, folder = published
+    artifact = load_artifact(digest, fetch_from(folder))
+    assert artifact.digest == digest
+    assert artifact.manifest.to_bytes() == (folder / MANIFEST).read_bytes()
+    assert write_heads(artifact.heads) == (folder / HEADS).read_bytes()
+    assert (artifact.encoder_onnx, artifact.tokenizer) == (b"an encoder", b"a tokenizer")
+
+
+@pytest.mark.parametrize("name", [*PARTS, MANIFEST])
+@pytest.mark.parametrize("eighth", range(8))
+def test_a_flipped_bit_in_any_part_is_refused(
+    published: tuple[str, Path], name: str, eighth: int
+) -> None:
+    digest, folder = published
+    content = bytearray((folder / name).read_bytes())
+    content[eighth * len(content) // 8] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ArtifactCorruptError, match=name):
+        load_artifact(digest, fetch_from(folder))
+
+
+@pytest.mark.parametrize("name", [*PARTS, MANIFEST])
+@pytest.mark.parametrize("eighth", range(8))
+def test_a_part_cut_short_is_refused(published: tuple[str, Path], name: str, eighth: int) -> None:
+    digest, folder = published
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: eighth * len(content) // 8])
+    with pytest.raises(ArtifactCorruptError, match=name):
+        load_artifact(digest, fetch_from(folder))
+
+
+def test_a_part_of_another_artifact_is_refused(published: tuple[str, Path]) -> None:
+    digest, folder = published
+    (folder / HEADS).write_bytes(write_heads(small_heads()))
+    with pytest.raises(ArtifactCorruptError, match=HEADS):
+        load_artifact(digest, fetch_from(folder))
+
+
+def test_a_tokenizer_that_the_encoder_was_not_trained_with_is_refused() -> None:
+    manifest, parts = small_artifact()
+    manifest = replace(manifest, encoder=replace(manifest.encoder, tokenizer_sha256="0" * 64))
+    files = {**parts, MANIFEST: manifest.to_bytes()}
+    with pytest.raises(ArtifactIncompatibleError, match="tokenizer"):
+        load_artifact(digest_of(files[MANIFEST]), files.__getitem__)
+
+
+def test_a_newer_schema_is_refused_with_a_way_out() -> None:
+    content = replace(small_artifact()[0], schema=2).to_bytes()
+    with pytest.raises(ArtifactIncompatibleError, match="deploy a newer one"):
+        read_manifest(content, digest_of(content))
+
+
+def test_fields_of_later_versions_are_ignored() -> None:
+    manifest = small_artifact()[0]
+    fields = json.loads(manifest.to_bytes())
+    fields["mood"] = "sunny"
+    fields["encoder"]["colour"] = "red"
+    content = json.dumps(fields).encode()
+    assert read_manifest(content, digest_of(content)) == manifest
+
+
+@pytest.mark.parametrize("field", ["parts", "candidates", "encoder", "presets", "verdict"])
+def test_a_manifest_without_a_field_is_refused(field: str) -> None:
+    fields = json.loads(small_artifact()[0].to_bytes())
+    del fields[field]
+    content = json.dumps(fields).encode()
+    with pytest.raises(ArtifactCorruptError, match=MANIFEST):
+        read_manifest(content, digest_of(content))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_manifest_are_refused(content: bytes) -> None:
+    with pytest.raises(ArtifactError):
+        read_manifest(content, digest_of(content))
+
+
+def test_the_same_artifact_has_the_same_digest_every_time(tmp_path: Path) -> None:
+    manifest, parts = small_artifact()
+    digests = {write_artifact(tmp_path / str(n), manifest, parts) for n in range(2)}
+    assert len(digests) == 1
+    heads = small_heads()
+    assert write_heads(heads) == write_heads(heads)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_kmeans_of_the_installed_scikit_learn_is_read_at_any_protocol(protocol: int) -> None:
+    kmeans = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    centroids = read_kmeans(pickle.dumps(kmeans, protocol))
+    assert centroids.dtype == np.float32
+    np.testing.assert_allclose(centroids, kmeans.cluster_centers_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("kmeans-*.pkl")), ids=lambda path: path.stem)
+def test_a_kmeans_of_another_scikit_learn_is_read(path: Path) -> None:
+    centroids = read_kmeans(path.read_bytes())
+    expected = json.loads((DATA / "kmeans-centroids.json").read_text())
+    np.testing.assert_allclose(centroids, expected, atol=1e-6)
+
+
+def test_pickles_of_several_versions_are_there() -> None:
+    assert len(list(DATA.glob("kmeans-*.pkl"))) >= 3
+
+
+class Poison:
+    """Runs a command when unpickled by an open unpickler."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.canary}",)
+
+
+def hostile_pickles(canary: Path) -> dict[str, bytes]:
+    kmeans = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    inside = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    inside.cluster_centers_ = Poison(canary)
+    objects = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    objects.cluster_centers_ = np.array([[Poison(canary)] * 4] * 3, dtype=object)
+    wrong_count = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    wrong_count.n_clusters = 4
+    not_finite = KMeans(3, n_init=1, random_state=0).fit(RNG.normal(size=(30, 4)))
+    not_finite.cluster_centers_[0, 0] = np.nan
+    command = f"cos\nsystem\n(S'touch {canary}'\ntR.".encode()
+    return {
+        "a command in place of a K-means": pickle.dumps(Poison(canary)),
+        "a command by opcodes": command,
+        "a command inside a K-means": pickle.dumps(inside),
+        "a command inside an object array": pickle.dumps(objects),
+        "eval": b"c__builtin__\neval\n(S'1'\ntR.",
+        "getattr": b"cbuiltins\ngetattr\n(S'a'\nS'upper'\ntR.",
+        "numpy's own loader": b"cnumpy\nload\n(S'/etc/passwd'\ntR.",
+        "a huge array by the array type": b"cnumpy\nndarray\n((I1000000000000\nttR.",
+        "an object dtype": b"cnumpy\ndtype\n(S'O'\ntR.",
+        "another codec": b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.",
+        "a persistent id": b"Pfile\n.",
+        "a joblib-like name": b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n(tR.",
+        "a plain object": pickle.dumps({"cluster_centers_": [1.0]}),
+        "an unfitted K-means": pickle.dumps(KMeans(3)),
+        "a wrong number of clusters": pickle.dumps(wrong_count),
+        "a centroid that is not finite": pickle.dumps(not_finite),
+        "two pickles' halves": pickle.dumps(kmeans)[:200],
+        "nothing": b"",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(hostile_pickles(Path("canary"))))
+def test_a_hostile_pickle_is_refused_and_nothing_of_it_runs(name: str, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    with pytest.raises(ArtifactCorruptError):
+        read_kmeans(hostile_pickles(canary)[name])
+    assert not canary.exists()
+
+
+def test_the_canary_sings_under_an_open_unpickler(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    pickle.loads(hostile_pickles(canary)["a command in place of a K-means"])  # noqa: S301
+    assert canary.exists()
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes_are_no_kmeans(content: bytes) -> None:
+    with pytest.raises(ArtifactCorruptError):
+        read_kmeans(content)
+
+
+def test_heads_that_hold_objects_are_not_unpickled(tmp_path: Path) -> None:
+    heads, buffer, canary = small_heads(), io.BytesIO(), tmp_path / "canary"
+    np.savez(
+        buffer,
+        weights=np.array([Poison(canary)], dtype=object),
+        bias=heads.bias,
+        token_weights=heads.token_weights,
+        token_bias=heads.token_bias,
+    )
+    with pytest.raises(ArtifactCorruptError, match=HEADS):
+        read_heads(buffer.getvalue(), heads.candidates, heads.centroids)
+    assert not canary.exists()
+
+
+def test_heads_that_unpack_beyond_the_limit_are_refused_before_unpacking() -> None:
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("weights.npy", "w", force_zip64=True) as part,
+    ):
+        for _ in range(257):
+            part.write(bytes(1 << 20))
+    heads = small_heads()
+    with pytest.raises(ArtifactCorruptError, match="at most"):
+        read_heads(buffer.getvalue(), heads.candidates, heads.centroids)
+
+
+@pytest.mark.parametrize("name", ["weights", "bias", "token_weights", "token_bias"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_heads_with_a_number_that_is_not_finite_are_refused(name: str, bad: float) -> None:
+    heads = small_heads()
+    getattr(heads, name).flat[0] = bad
+    with pytest.raises(ArtifactIncompatibleError, match=name):
+        read_heads(write_heads(heads), heads.candidates, heads.centroids)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
+def test_heads_of_other_shapes_are_refused(clusters: int, candidates: int, dims: int) -> None:
+    heads = small_heads()
+    fits = (clusters, candidates, dims) == (3, 2, 4)
+    names = tuple(f"m{n}" for n in range(candidates))
+    centroids = np.zeros((clusters, dims), np.float32)
+    if fits:
+        read_heads(write_heads(heads), names, centroids)
+    else:
+        with pytest.raises(ArtifactIncompatibleError):
+            read_heads(write_heads(heads), names, centroids)

@@ -1,0 +1,169 @@
+"""The one command line, `regroup`."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from regroup.adapters.object_store import open_object
+from regroup.artifact import Manifest
+from regroup.catalog_file import read_catalog
+from regroup.domain.catalog import Catalog
+from regroup.errors import ArtifactNotFoundError, RegroupError
+from training.dataset import read_dataset
+from training.embeddings import Progress as Report
+from training.encoder import ensure_minilm, export_encoder, resolve_source
+from training.publish import publish, status
+from training.train import Options, train
+
+BUILD = Path("build")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+errors = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one sentence on stderr and status 1."""
+    try:
+        app()
+    except RegroupError as error:
+        errors.print(f"regroup: {error}", style="red", highlight=False, markup=False)
+        raise SystemExit(1) from error
+
+
+@app.command(name="encoder")
+def encoder_command(
+    source: Annotated[str, typer.Option(help="'minilm', a folder, or a name on the model hub.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    pooling: Annotated[
+        Literal["mean", "cls"], typer.Option(help="How tokens become one vector.")
+    ] = "mean",
+    prefix: Annotated[str, typer.Option(help="Put before every text.")] = "",
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longer texts are cut here.")] = 256,
+) -> None:
+    """Build the ONNX encoder of a BERT-family model, in int8."""
+    spec = export_encoder(
+        resolve_source(source),
+        out,
+        name=source,
+        pooling=pooling,
+        prefix=prefix,
+        max_tokens=max_tokens,
+    )
+    size_mb = (out / "encoder.onnx").stat().st_size / 1e6
+    console.print(f"{spec.name}: {spec.dims} dims, {size_mb:.1f} MB int8, in {out}")
+
+
+@app.command(name="train")
+def train_command(
+    data: Annotated[Path, typer.Option(help="Labelled data: jsonl, jsonl.gz or parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
+    encoder: Annotated[
+        Path | None, typer.Option(help="Folder that `encoder` wrote. Default: all-MiniLM-L6-v2.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
+    ] = None,
+    average: Annotated[
+        Literal["rows", "datasets"], typer.Option(help="What counts alike in every mean.")
+    ] = "rows",
+    split: Annotated[str | None, typer.Option(help="Use only the rows of this split.")] = None,
+    n_clusters: Annotated[int | None, typer.Option(help="Default: 8 to 16 by silhouette.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides folds and starting points.")] = 0,
+) -> None:
+    """Train a router on labelled data and write its artifact."""
+    rows = read_dataset(data)
+    if split is not None:
+        rows = rows.split(split)
+    options = Options(
+        average=average,
+        seed=seed,
+        n_clusters=n_clusters,
+        catalog=_catalog(catalog),
+    )
+    with _progress("embedding") as report:
+        trained = train(
+            rows,
+            encoder or ensure_minilm(BUILD / "encoder"),
+            out,
+            options=options,
+            cache_folder=BUILD / "cache",
+            progress=report,
+        )
+    console.print(_summary(trained.manifest))
+    console.print(f"artifact {trained.digest} in {out}", soft_wrap=True)
+    console.print(trained.manifest.verdict.sentence, style="bold", highlight=False)
+
+
+@app.command(name="publish")
+def publish_command(
+    artifact: Annotated[Path, typer.Option(help="Folder that `train` wrote.")],
+    to: Annotated[str, typer.Option(help="The pointer: s3://bucket/prefix/pointer.json or file:.")],
+    why: Annotated[str, typer.Option(help="Goes into the pointer.")],
+    who: Annotated[str | None, typer.Option(help="Goes into the pointer. Default: you.")] = None,
+) -> None:
+    """Make an artifact the live router."""
+    store, key = open_object(to)
+    pointer = publish(artifact, store, key, who=who or getpass.getuser(), why=why)
+    console.print(f"live: {pointer.champion}", soft_wrap=True)
+    console.print(f"before: {pointer.previous or 'nothing'}", soft_wrap=True)
+
+
+@app.command(name="status")
+def status_command(
+    pointer: Annotated[str, typer.Option(help="s3://bucket/prefix/pointer.json or file:.")],
+) -> None:
+    """Show which router is live, and what was measured of it."""
+    store, key = open_object(pointer)
+    try:
+        live = status(store, key)
+    except ArtifactNotFoundError as error:
+        console.print(f"no router is live: {error}", highlight=False, soft_wrap=True)
+        return
+    console.print(f"live: {live.pointer.champion}", soft_wrap=True)
+    console.print(f"before: {live.pointer.previous or 'nothing'}", soft_wrap=True)
+    console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
+    console.print(_summary(live.manifest))
+    console.print(live.manifest.verdict.sentence, style="bold", highlight=False)
+
+
+def _summary(manifest: Manifest) -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_row("router", manifest.router)
+    table.add_row("encoder", f"{manifest.encoder.name}, {manifest.encoder.dims} dims")
+    table.add_row("clusters", f"{manifest.n_clusters} (silhouette {manifest.silhouette:.3f})")
+    table.add_row("candidates", ", ".join(manifest.candidates))
+    table.add_row("default", manifest.default_candidate)
+    for name, preset in manifest.presets.items():
+        shares = (("reward", preset.reward_share), ("cost", preset.cost_share))
+        kept = ", ".join(f"{what} {share:.1%}" for what, share in shares if share is not None)
+        table.add_row(name, f"cost weight {preset.cost_weight:.4g} ({kept} of the best single)")
+    return table
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Report]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
+        task = bar.add_task(label, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def _catalog(path: Path | None) -> Catalog | None:
+    if path is None:
+        return None
+    try:
+        return read_catalog(path.read_bytes(), place=str(path))
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read") from error
