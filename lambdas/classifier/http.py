@@ -1,6 +1,7 @@
 """The API as one framework-free function: a request in, status, headers and bytes out."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,9 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 """What Lambda accepts in one synchronous event."""
 
 VIRTUAL_MODEL = "regroup"
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""An escaped half of a surrogate pair; the only way for one to come in UTF-8."""
 
 _JSON = {"content-type": "application/json"}
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -173,6 +177,7 @@ def parse_json(body: bytes) -> dict[str, object]:
 
     Raises:
         TooLargeError: over the gateway's limit; nothing was parsed.
+        UnprocessableError: a lone surrogate, which is no character.
         BadRequestError: empty, not UTF-8, not JSON, not an object, a key twice, NaN, too deep.
     """
     if len(body) > MAX_BODY_BYTES:
@@ -192,6 +197,8 @@ def parse_json(body: bytes) -> dict[str, object]:
         raise BadRequestError(_json_sentence(error), code="invalid_json") from error
     if not isinstance(parsed, dict):
         raise BadRequestError("The body must be a JSON object.", code="invalid_json")
+    if _SURROGATE.search(body):
+        _refuse_lone_surrogates(parsed)
     return parsed
 
 
@@ -204,6 +211,18 @@ def _closing(stream: AnswerStream, chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield error_chunk(body)
     finally:
         stream.close()
+
+
+def _refuse_lone_surrogates(parsed: object) -> None:
+    """Refuse text that no encoder, digest or table can hold; two escaped halves are a character."""
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UnprocessableError(
+            "The body holds half of a surrogate pair, which is no character; "
+            "send the text as valid Unicode.",
+            code="invalid_unicode",
+        ) from error
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -229,13 +248,6 @@ def _invalid(error: ValidationError) -> RequestError:
     """Name the first field at fault; the value is not repeated, it may be the prompt."""
     first = error.errors(include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    if any(problem["type"] == "string_unicode" for problem in error.errors(include_input=False)):
-        return UnprocessableError(
-            f"`{place}` holds half of a surrogate pair, which is no character: "
-            "send the text as valid Unicode.",
-            code="invalid_unicode",
-            param=place,
-        )
     return BadRequestError(f"`{place}`: {first['msg']}.", code="invalid_field", param=place)
 
 

@@ -1,0 +1,133 @@
+"""The whole deployment on loopback: AWS, Bedrock, the functions and the gateway before them."""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from regroup.adapters.dynamodb_keys import DynamoKeyStore
+from regroup.adapters.object_store import S3ObjectStore
+from regroup.catalog_file import read_catalog
+from regroup.domain.keys import new_key
+from tests.local.aws import REGION, LoopbackAws
+from tests.local.bedrock import LoopbackBedrock, Responder
+from tests.local.converse import echo
+from tests.local.gateway import LoopbackGateway
+from tests.local.lambda_runtime import LambdaFunction
+from training.publish import publish
+
+ROOT = Path(__file__).parents[2]
+CATALOG = ROOT / "terraform/catalog.json"
+
+ARTIFACTS, SAMPLES = "artifacts", "samples"
+CACHE_TABLE, KEYS_TABLE = "predictions", "keys"
+POINTER_PREFIX, POINTER = "regroup", "pointer.json"
+
+
+class LocalStack:
+    """What Terraform would deploy, for as long as the context lasts.
+
+    The classifier and the authorizer run in processes of their own, driven by `awslambdaric`
+    through the Lambda Runtime API, exactly as their deployed handler strings name them.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: Path | None = None,
+        catalog: Path = CATALOG,
+        responder: Responder = echo,
+        port: int = 0,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish `artifact`, if any; `variables` add to the classifier's environment."""
+        self.aws = LoopbackAws()
+        content = catalog.read_bytes()
+        self.catalog = read_catalog(content, place=str(catalog))
+        self.bedrock = LoopbackBedrock(
+            responder, models={one.invoke_id for one in self.catalog.candidates.values()}
+        )
+        self.key = ""
+        self.queue_url = ""
+        self._catalog_content = content
+        self._artifact = artifact
+        self._port = port
+        self._variables = dict(variables or {})
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.aws)
+            stack.enter_context(self.bedrock)
+            self._provision()
+            self.function = stack.enter_context(
+                LambdaFunction("classifier.entry.lambda_handler", self.environment())
+            )
+            authorizer = stack.enter_context(
+                LambdaFunction(
+                    "classifier.authorizer.lambda_handler",
+                    {**self.aws.environment(), "KEYS_TABLE": KEYS_TABLE},
+                    name="authorizer",
+                )
+            )
+            self.gateway = stack.enter_context(
+                LoopbackGateway(self.function.handle, authorizer.handle, port=self._port)
+            )
+            self.function.wait_until_ready()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def url(self) -> str:
+        """Where the API is served."""
+        return self.gateway.url
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables Terraform would give the classifier."""
+        return {
+            **self.aws.environment(bedrock_endpoint_url=self.bedrock.endpoint_url),
+            "CATALOG_URI": f"s3://{ARTIFACTS}/catalog/catalog.json",
+            "POINTER_URI": f"s3://{ARTIFACTS}/{POINTER_PREFIX}/{POINTER}",
+            "CACHE_TABLE": CACHE_TABLE,
+            "SAMPLE_QUEUE_URL": self.queue_url,
+            "SAMPLE_RATE": "1",
+            **self._variables,
+        }
+
+    def store(self) -> S3ObjectStore:
+        """Return the store that the pointer and the artifacts lie in."""
+        return S3ObjectStore(ARTIFACTS, POINTER_PREFIX, lambda: self.aws.client("s3"))
+
+    def _provision(self) -> None:
+        s3, dynamodb = self.aws.client("s3"), self.aws.client("dynamodb")
+        for bucket in (ARTIFACTS, SAMPLES):
+            s3.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
+        s3.put_object(Bucket=ARTIFACTS, Key="catalog/catalog.json", Body=self._catalog_content)
+        _create_table(dynamodb, CACHE_TABLE, "query_hash")
+        _create_table(dynamodb, KEYS_TABLE, "key_id")
+        self.queue_url = self.aws.client("sqs").create_queue(QueueName="interactions")["QueueUrl"]
+        self.key, key_id, record = new_key(secrets.token_bytes, note="loopback")
+        DynamoKeyStore(KEYS_TABLE, dynamodb).put(key_id, record)
+        if self._artifact is not None:
+            publish(self._artifact, self.store(), POINTER, who="loopback", why="served locally")
+
+
+def _create_table(dynamodb: Any, name: str, key: str) -> None:  # noqa: ANN401 - boto3 client
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
