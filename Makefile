@@ -8,13 +8,14 @@ BIN := .venv/bin
 PORT ?= 8080
 LOCKED := .venv/.locked
 READY := .venv/.ready
+COMPAT := .venv-compat/.ready
 
 # What a shell leaves behind must not reach an AWS account or a model hub from a test.
 export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test lint check bench-quality serve locks clean
+.PHONY: help setup test test-clients lint check bench-quality serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,6 +36,14 @@ $(LOCKED): requirements/dev.txt requirements/encoder.txt .python-version
 test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)
 	$(BIN)/python -m pytest -q
 
+test-clients: $(READY) $(COMPAT) ## Ask the served API with the OpenAI SDK (needs the Python package index)
+	$(BIN)/python -m pytest -q tests/clients
+
+$(COMPAT): requirements/compat.txt .python-version
+	$(BIN)/python -m venv --clear .venv-compat
+	.venv-compat/bin/python -m pip install -q --require-hashes -r requirements/compat.txt
+	@touch $@
+
 lint: $(READY) ## Check style, types and import rules (needs nothing beyond setup)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,7 +51,7 @@ lint: $(READY) ## Check style, types and import rules (needs nothing beyond setu
 	$(BIN)/lint-imports
 
 check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs nothing beyond setup)
-	@bash .ci/stages lint test
+	@bash .ci/stages lint test test-clients
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality

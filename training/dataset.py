@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import parquet
+from pyarrow import ArrowException, parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regroup.domain.query import query_from_text
@@ -95,16 +96,18 @@ def read_dataset(path: Path) -> Dataset:
         DataError: with the file, the line and what is wrong there.
     """
     rows: list[Row] = []
+    places: dict[str, str] = {}
     digest = sha256()
     for place, fields in _records(path):
         row = _row(place, fields)
+        if row.id in places:
+            raise DataError(f"{place}: id: {row.id!r} was used before, in {places[row.id]}")
+        places[row.id] = place
         rows.append(row)
-        digest.update(row.model_dump_json().encode() + b"\n")
+        digest.update(_canonical(row))
     if not rows:
         raise DataError(f"{path} holds no rows")
     candidates = tuple(sorted({name for row in rows for name in row.scores}))
-    if len({row.id for row in rows}) != len(rows):
-        raise DataError(f"{path} uses an id twice: ids must be unique")
     return Dataset(
         texts=tuple(query_from_text(row.text).text for row in rows),
         candidates=candidates,
@@ -126,25 +129,35 @@ def _records(path: Path) -> Iterator[tuple[str, object]]:
         return
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     place = f"{path}, line {number}"
-                    try:
-                        yield place, json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise DataError(f"{place}: not JSON ({error})") from error
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"{path} is not readable as UTF-8 text: {error}") from error
+                    yield place, _json(place, line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read to its end: {error}") from error
+
+
+def _json(place: str, line: bytes) -> object:
+    try:
+        return json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: not UTF-8 ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not JSON ({error})") from error
 
 
 def _parquet_records(path: Path) -> Iterator[tuple[str, object]]:
-    table = parquet.ParquetFile(path)
-    number = 0
-    for batch in table.iter_batches():
-        for record in batch.to_pylist():
-            number += 1
-            yield f"{path}, row {number}", {k: v for k, v in record.items() if v is not None}
+    try:
+        with parquet.ParquetFile(path) as table:
+            number = 0
+            for batch in table.iter_batches():
+                for record in batch.to_pylist():
+                    number += 1
+                    known = {k: v for k, v in record.items() if v is not None}
+                    yield f"{path}, row {number}", known
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path} is not readable as parquet: {error}") from error
 
 
 def _row(place: str, fields: object) -> Row:
@@ -154,12 +167,29 @@ def _row(place: str, fields: object) -> Row:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{place}: {where or 'the line'}: {first['msg']}") from error
+    for field, value in (("id", row.id), ("text", row.text), ("dataset", row.dataset)):
+        if not _is_unicode(value):
+            raise DataError(f"{place}: {field}: holds half of a surrogate pair, such as \\ud83d")
     for name, reward in row.scores.items():
         if reward is not None and not 0.0 <= reward <= 1.0:
             raise DataError(
                 f"{place}: scores.{name} is {reward}; rewards lie in [0, 1]: scale them first"
             )
     return row
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _canonical(row: Row) -> bytes:
+    """Return the row's values alone: null and absent, or another order of names, are the same."""
+    fields = row.model_dump(exclude_none=True)
+    return (json.dumps(fields, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _tokens(row: Row) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regroup.errors import DataError
 from regroup.ports import Encoder
 
 type Progress = Callable[[int, int], None]
@@ -37,7 +38,22 @@ def embed(
         encoder: must belong to `cache_path`, which is named after the encoder's digest.
         cache_path: an SQLite file, made when missing; an interrupted run goes on from it.
         progress: told as texts are done.
+
+    Raises:
+        DataError: `cache_path` cannot be used; the embeddings in it may be worth a look first.
     """
+    try:
+        return _embed(texts, encoder, cache_path, progress)
+    except sqlite3.Error as error:
+        raise DataError(
+            f"{cache_path} cannot be used as a cache of embeddings ({error}): if no other run has "
+            "it open, delete it, and all is embedded again"
+        ) from error
+
+
+def _embed(
+    texts: Sequence[str], encoder: Encoder, cache_path: Path, progress: Progress
+) -> NDArray[np.float32]:
     keys = [sha256(text.encode()).digest() for text in texts]
     cache_path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(cache_path)) as cache:

@@ -7,9 +7,11 @@ An exported folder holds `encoder.onnx` (int8), `encoder-fp32.onnx` (the yardsti
 import hashlib
 import importlib.util
 import json
+import logging
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -263,16 +265,28 @@ def _write_served(graph: onnx.ModelProto, path: Path, *, quantize: bool) -> None
     # The graph has neither constants to fold nor nodes to fuse before quantisation. Saying so
     # keeps onnxruntime from warning through the root logger.
     add_pre_process_metadata(graph)
-    quantize_dynamic(
-        graph,
-        path,
-        per_channel=True,
-        # 7-bit weights: without VNNI, sums of 8-bit products saturate, and a classifier on such a
-        # CPU would embed differently from training on another.
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=[feed_forward_product(layer) for layer in _FLOAT_LAYERS],
-    )
+    with _root_logger_handled():
+        quantize_dynamic(
+            graph,
+            path,
+            per_channel=True,
+            # 7-bit weights: without VNNI, sums of 8-bit products saturate, and a classifier on such
+            # a CPU would embed differently from training on another.
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[feed_forward_product(layer) for layer in _FLOAT_LAYERS],
+        )
+
+
+@contextmanager
+def _root_logger_handled() -> Iterator[None]:
+    """Give the root logger a handler: onnxruntime's `logging.info` would leave one on stderr."""
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)
 
 
 def _read_config(path: Path) -> BertConfig:
@@ -290,11 +304,11 @@ def _read_weights(path: Path) -> dict[str, NDArray[Any]]:
         raise _missing(path)
     try:
         return load_file(path)
-    # A type that numpy lacks, such as bfloat16, comes as one of the last two.
-    except (SafetensorError, KeyError, TypeError) as error:
+    # The last two: the weights are of a type that numpy lacks, such as 8-bit floats.
+    except (SafetensorError, AttributeError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}): it must hold float32 or float16 weights in the "
-            "safetensors format, so fetch or convert it again"
+            f"{path} cannot be read ({error}): it must hold float32, float16 or bfloat16 weights "
+            "in the safetensors format, so fetch or convert it again"
         ) from error
 
 

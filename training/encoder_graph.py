@@ -113,8 +113,9 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
-    def node(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+    def node(self, kind: str, name: str, *inputs: str, **attributes: object) -> str:
+        named: dict[str, Any] = {"name": name, **attributes}
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], **named))
         return name
 
     def numbers(self, name: str, value: float | NDArray[Any]) -> str:

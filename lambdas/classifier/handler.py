@@ -1,5 +1,6 @@
 """The Lambda proxy adapter: an API Gateway REST event in, its response out; nothing else."""
 
+import binascii
 import time
 from base64 import b64decode
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from classifier.bootstrap import Application, build_application
-from classifier.http import Request
+from classifier.http import Request, Response
 from classifier.settings import Settings
 from regroup.domain.fallback import Deadline
 
@@ -32,29 +33,45 @@ def application() -> Application:
 
 
 def lambda_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Handle one REST API request; the pieces of the body are joined, as the proxy demands."""
-    app = application()
-    with app.telemetry.invocation(context.aws_request_id):
-        response = app.api.handle(_request(event, context))
-        return {
-            "statusCode": response.status,
-            "headers": dict(response.headers),
-            "body": b"".join(response.body).decode(),
-            "isBase64Encoded": False,
-        }
+    """Handle one REST API request."""
+    return handle(application(), event, context)
 
 
-def _request(event: Mapping[str, Any], context: Context) -> Request:
-    text = event.get("body") or ""
-    body = (
-        b64decode(text) if event.get("isBase64Encoded") else text.encode("utf-8", "surrogatepass")
-    )
+def handle(app: Application, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Answer one proxy event with one application."""
     seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+    deadline = Deadline(time.monotonic() + seconds)
+    with app.telemetry.invocation(context.aws_request_id):
+        return proxy_response(app.api.handle(request_of(event, deadline)))
+
+
+def request_of(event: Mapping[str, Any], deadline: Deadline) -> Request:
+    """Return what the API looks at of a proxy event."""
     authorizer = (event.get("requestContext") or {}).get("authorizer") or {}
     return Request(
         method=event["httpMethod"],
         path=event["path"],
-        body=body,
-        deadline=Deadline(time.monotonic() + seconds),
+        body=_body(event),
+        deadline=deadline,
         key_id=authorizer.get("key_id"),
     )
+
+
+def proxy_response(response: Response) -> dict[str, Any]:
+    """Return a response as the proxy demands it, the pieces of its body joined."""
+    return {
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": b"".join(response.body).decode(),
+        "isBase64Encoded": False,
+    }
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    text: str = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        try:
+            return b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            pass  # Taken as it came; unless it is JSON after all, the API says that it is not.
+    return text.encode("utf-8", "surrogatepass")

@@ -39,6 +39,8 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 
 VIRTUAL_MODEL = "regroup"
 
+_MOST_PLACE_CHARS = 100
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """An escaped half of a surrogate pair; the only way for one to come in UTF-8."""
 
@@ -115,7 +117,7 @@ class Api:
                 created=created,
                 include_usage=bool(body.stream_options and body.stream_options.include_usage),
             )
-            return Response(200, headers | _EVENT_STREAM, _closing(stream, chunks))
+            return Response(200, headers | _EVENT_STREAM, _StreamBody(stream, chunks))
         answer = fold(stream)
         content = completion(
             answer, completion_id=completion_id, model=stream.candidate, created=created
@@ -202,15 +204,31 @@ def parse_json(body: bytes) -> dict[str, object]:
     return parsed
 
 
-def _closing(stream: AnswerStream, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks; an answer that breaks off ends in an error event."""
-    try:
-        yield from chunks
-    except RegroupError as error:
-        _, body = _describe(error)
-        yield error_chunk(body)
-    finally:
-        stream.close()
+@dataclass(frozen=True, slots=True)
+class _StreamBody:
+    """The chunks of an answer; one that breaks off ends in an error event.
+
+    Not a generator: closing one that was never begun would skip its `finally`, and so the record.
+    """
+
+    stream: AnswerStream
+    chunks: Iterator[bytes]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self.chunks)
+        except RegroupError as error:
+            _, body = _describe(error)
+            return error_chunk(body)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.stream.close()
 
 
 def _refuse_lone_surrogates(parsed: object) -> None:
@@ -225,15 +243,19 @@ def _refuse_lone_surrogates(parsed: object) -> None:
         ) from error
 
 
+class _NotStrictError(ValueError):
+    """What Python's parser would let through; the message is written for the caller."""
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise _NotStrictError("a key stands twice in one object")
     return fields
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+    raise _NotStrictError(f"{name} is not JSON")
 
 
 def _json_sentence(error: ValueError) -> str:
@@ -241,13 +263,16 @@ def _json_sentence(error: ValueError) -> str:
         return f"The body is not JSON: {error.msg}, line {error.lineno} column {error.colno}."
     if isinstance(error, UnicodeDecodeError):
         return "The body is not UTF-8."
-    return f"The body is not JSON: {error}."
+    if isinstance(error, _NotStrictError):
+        return f"The body is not JSON: {error}."
+    return "The body holds a number with too many digits."
 
 
 def _invalid(error: ValidationError) -> RequestError:
     """Name the first field at fault; the value is not repeated, it may be the prompt."""
     first = error.errors(include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    # The name of an unknown field is the caller's own, and may be of any length.
+    place = ".".join(str(part) for part in first["loc"])[:_MOST_PLACE_CHARS]
     return BadRequestError(f"`{place}`: {first['msg']}.", code="invalid_field", param=place)
 
 

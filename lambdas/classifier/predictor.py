@@ -52,7 +52,8 @@ class Predictor:
         except StoreError:
             self.telemetry.count("CacheBypassed")
             return None, CacheState.BYPASSED
-        if stored is None or set(stored.rewards) != set(self.heads.candidates):
+        known = set(self.heads.candidates)
+        if stored is None or not set(stored.rewards) == set(stored.output_tokens) == known:
             return None, CacheState.MISS
         return stored, CacheState.HIT
 

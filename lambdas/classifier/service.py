@@ -39,6 +39,8 @@ GUESSED_OUTPUT_TOKENS = 256.0
 """Expected length of an answer while no artifact says better."""
 
 _ATTEMPT_CAP_SECONDS = 20.0
+_ATTEMPT_SHARE = 0.7
+"""Of the time left: a candidate that hangs leaves the rest to those after it."""
 _RETRY_AFTER_SECONDS = 30
 
 
@@ -237,7 +239,7 @@ class RouteService:
             if seconds == 0.0:
                 raise DeadlineError("the time was up before a candidate answered")
             last = name == decision.choice.ranking[-1]
-            timeout = seconds if last else min(seconds, _ATTEMPT_CAP_SECONDS)
+            timeout = seconds if last else min(seconds * _ATTEMPT_SHARE, _ATTEMPT_CAP_SECONDS)
             try:
                 events = self._begin(self.catalog.candidates[name], chat, timeout)
             except UpstreamError as error:
@@ -367,6 +369,7 @@ class AnswerStream:
             self._broke(error)
             raise
         if isinstance(event, TextDelta):
+            event = TextDelta(_characters(event.text))
             self._record.pieces.append(event.text)
         elif isinstance(event, Metered):
             self._record.usage = event.usage
@@ -380,6 +383,11 @@ class AnswerStream:
         cause = error.cause if isinstance(error, UpstreamError) else "broken"
         self._record.attempts[-1] = Attempt(self.candidate, cause)
         self._record.close(status=_status_of(error))
+
+
+def _characters(text: str) -> str:
+    """Replace halves of surrogate pairs, which no answer's bytes and no sample can hold."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _needs(chat: ChatRequest, now: float) -> Needs:

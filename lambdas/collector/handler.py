@@ -25,12 +25,16 @@ def application() -> Application:
 
 
 def lambda_handler(event: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
-    """Handle one SQS batch; only the messages that failed are delivered again.
+    """Handle one SQS batch."""
+    return handle(application(), event, context)
+
+
+def handle(app: Application, event: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Keep the messages of a batch; only those that failed are delivered again.
 
     Where every message of a batch fails, the invocation fails, so that Lambda's own Errors
     metric moves; SQS then delivers all of them again.
     """
-    app = application()
 
     def keep(record: SQSRecord) -> None:
         try:

@@ -33,8 +33,7 @@ class SampleService:
             StoreError: the store did not take it; SQS will deliver it again.
         """
         message = _parse(body)
-        line = json.dumps(message, ensure_ascii=False, sort_keys=True) + "\n"
-        fresh = self.store.create(self.key_of(message), line.encode())
+        fresh = self.store.create(self.key_of(message), _line(message))
         self.telemetry.count("SamplesStored" if fresh else "SamplesRepeated")
 
     def key_of(self, message: Mapping[str, object]) -> str:
@@ -56,6 +55,13 @@ class SampleService:
         except (ValueError, OverflowError, OSError) as error:
             raise DataError("an interaction's decision time is no time") from error
         return f"interactions/{day:%Y/%m/%d}/{name}.jsonl"
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    try:
+        return (json.dumps(message, ensure_ascii=False, sort_keys=True) + "\n").encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise DataError("an interaction holds half of a surrogate pair, or is too deep") from error
 
 
 def _parse(body: str) -> dict[str, object]:

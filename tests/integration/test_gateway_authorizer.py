@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.local.gateway import LoopbackGateway
+from tests.local.gateway_authorizer import is_allowed
 from tests.local.http_client import ask
 from tests.local.proxy_events import method_arn
 
@@ -143,3 +144,14 @@ def test_only_the_health_check_is_open(
     gateway: LoopbackGateway, method: str, path: str, status: int
 ) -> None:
     assert ask(gateway, method, path, b"", key=None).status == status
+
+
+def test_a_deny_wins_over_an_allow_whatever_their_order() -> None:
+    allow, deny = (
+        {"Action": "execute-api:*", "Effect": effect, "Resource": [method_arn(method, "*")]}
+        for effect, method in (("Allow", "*"), ("Deny", "DELETE"))
+    )
+
+    for statements in ([allow, deny], [deny, allow]):
+        assert not is_allowed({"Statement": statements}, method_arn("DELETE", "/v1/x"))
+        assert is_allowed({"Statement": statements}, method_arn("GET", "/v1/x"))

@@ -41,9 +41,12 @@ class Spy:
         encoder._session = self
         self.fed: list[dict[str, NDArray[np.int64]]] = []
 
-    def run(self, outputs: list[str], inputs: dict[str, NDArray[np.int64]]) -> Any:
+    def run(
+        self, outputs: list[str], inputs: dict[str, NDArray[np.int64]]
+    ) -> list[NDArray[np.float32]]:
         self.fed.append(inputs)
-        return self._session.run(outputs, inputs)
+        found: list[NDArray[np.float32]] = self._session.run(outputs, inputs)
+        return found
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def table_graph(rows: int, *, mask: str = "attention_mask", kind: int = TensorPr
     model: onnx.ModelProto = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize(

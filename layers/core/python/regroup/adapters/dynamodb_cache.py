@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -67,9 +68,16 @@ def _prediction(text: str) -> Prediction | None:
         fields = json.loads(text)
         return Prediction(
             cluster=int(fields["cluster"]),
-            distance=float(fields["distance"]),
-            rewards={str(k): float(v) for k, v in fields["rewards"].items()},
-            output_tokens={str(k): float(v) for k, v in fields["output_tokens"].items()},
+            distance=_finite(fields["distance"]),
+            rewards={str(k): _finite(v) for k, v in fields["rewards"].items()},
+            output_tokens={str(k): _finite(v) for k, v in fields["output_tokens"].items()},
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _finite(value: str | float) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError("not a finite number")
+    return number

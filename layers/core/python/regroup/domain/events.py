@@ -5,6 +5,7 @@ No line holds prompt text; the sampled interaction, which goes to an encrypted q
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from regroup.domain.chat import Usage
 from regroup.domain.decision import Decision
@@ -80,9 +81,9 @@ def explain(decision: Decision) -> dict[str, object]:
         "reason": decision.choice.reason.value,
         "preset": decision.preset,
         "cluster_id": prediction.cluster if prediction else None,
-        "distance": round(prediction.distance, _DIGITS) if prediction else None,
-        "predicted_rewards": _rounded(prediction.rewards) if prediction else {},
-        "predicted_output_tokens": _rounded(prediction.output_tokens) if prediction else {},
+        "distance": _rounded(prediction.distance) if prediction else None,
+        "predicted_rewards": _all_rounded(prediction.rewards) if prediction else {},
+        "predicted_output_tokens": _all_rounded(prediction.output_tokens) if prediction else {},
         "predicted_costs_usd": decision.expected_costs_usd,
         "mask": {name: hurdle.value if hurdle else None for name, hurdle in decision.mask.items()},
         "probabilities": {"champion": decision.choice.probabilities},
@@ -111,5 +112,10 @@ def interaction_message(
     }
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, _DIGITS) for name, value in values.items()}
+def _all_rounded(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _rounded(value) for name, value in values.items()}
+
+
+def _rounded(value: float) -> float | None:
+    # JSON knows neither NaN nor infinity.
+    return round(value, _DIGITS) if isfinite(value) else None
