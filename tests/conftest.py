@@ -1,5 +1,6 @@
 """What several test folders share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,13 @@ import pytest
 from training.encoder import ensure_minilm
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure() -> None:
+    """Forget what the shell knows of AWS: a developer's profile must not decide a test."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 @pytest.fixture(scope="session")

@@ -315,7 +315,7 @@ def _read_weights(path: Path) -> dict[str, NDArray[Any]]:
 def _read_record(folder: Path) -> _Record:
     path = folder / RECORD
     if not path.is_file():
-        raise DataError(f"{folder} holds no exported encoder: run `regroup export-encoder` first")
+        raise DataError(f"{folder} holds no exported encoder: run `regroup encoder` first")
     try:
         return _Record.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -219,7 +219,7 @@ def test_interrupted_export_leaves_no_half_written_part(
     with pytest.raises(KeyboardInterrupt):
         export_encoder(source, out, **SETTINGS)
     assert set(contents(out)) < set(PARTS)
-    with pytest.raises(DataError, match="run `regroup export-encoder` first"):
+    with pytest.raises(DataError, match="run `regroup encoder` first"):
         load_spec(out)
 
 
