@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-clients lint check bench-quality serve locks clean
+.PHONY: help setup demo test test-clients lint check bench-quality serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -32,6 +32,11 @@ $(LOCKED): requirements/dev.txt requirements/encoder.txt .python-version
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements/encoder.txt
 	@touch $@
+
+# With BEDROCK=1 an EC2 instance's own role may be what asks.
+demo: export AWS_EC2_METADATA_DISABLED := $(if $(filter 1,$(BEDROCK)),false,true)
+demo: $(READY) ## Show the router's whole life in three minutes (BEDROCK=1: real models, your AWS credentials)
+	@$(BIN)/python -m tests.local.demo $(if $(filter 1,$(BEDROCK)),--bedrock)
 
 test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)
 	$(BIN)/python -m pytest -q

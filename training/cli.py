@@ -1,6 +1,7 @@
 """The one command line, `regroup`."""
 
 import getpass
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
 from regroup.artifact import Manifest
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
 from regroup.errors import ArtifactNotFoundError, RegroupError
+from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
 from training.encoder import ensure_minilm, export_encoder, resolve_source
@@ -34,7 +37,8 @@ def main() -> None:
     try:
         app()
     except RegroupError as error:
-        errors.print(f"regroup: {error}", style="red", highlight=False, markup=False)
+        message = " ".join(f"regroup: {error}".split())
+        errors.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
         raise SystemExit(1) from error
 
 
@@ -86,7 +90,7 @@ def train_command(
         average=average,
         seed=seed,
         n_clusters=n_clusters,
-        catalog=_catalog(catalog),
+        catalog=None if catalog is None else _catalog(catalog),
     )
     with _progress("embedding") as report:
         trained = train(
@@ -99,7 +103,32 @@ def train_command(
         )
     console.print(_summary(trained.manifest))
     console.print(f"artifact {trained.digest} in {out}", soft_wrap=True)
-    console.print(trained.manifest.verdict.sentence, style="bold", highlight=False)
+    console.print(trained.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
+
+
+@app.command(name="collect")
+def collect_command(
+    prompts: Annotated[Path, typer.Option(help="Prompts with known answers, as `prompts` writes.")],
+    catalog: Annotated[Path, typer.Option(help="Catalog file: who is asked, at what price.")],
+    out: Annotated[Path, typer.Option(help="File of labelled data to write.")],
+    budget_usd: Annotated[float, typer.Option(min=0.0, help="Hard cap on what the calls cost.")],
+) -> None:
+    """Ask every candidate every prompt on Bedrock, score the answers, write labelled data."""
+    questions, candidates = read_questions(prompts), _catalog(catalog)
+    most = estimate_usd(questions, candidates)
+    console.print(f"{len(questions)} prompts x {len(candidates.names)} candidates, at most")
+    console.print(f"{most:.4f} USD, cap {budget_usd:.4f} USD", highlight=False)
+    collector = Collector(
+        chat_model=BedrockChatModel(),
+        score=is_correct,
+        budget=Budget(budget_usd),
+        sleep=time.sleep,
+    )
+    with _progress("asking") as report:
+        collected = collector.collect(questions, candidates, progress=report)
+    write_rows(collected.rows, out)
+    console.print(f"spent {collected.spent_usd:.4f} USD; {out} written", soft_wrap=True)
+    console.print(f"{collected.failures} answers failed, {collected.over_budget} not asked for")
 
 
 @app.command(name="publish")
@@ -125,13 +154,13 @@ def status_command(
     try:
         live = status(store, key)
     except ArtifactNotFoundError as error:
-        console.print(f"no router is live: {error}", highlight=False, soft_wrap=True)
+        console.print(f"no router is live: {error}", highlight=False, markup=False, soft_wrap=True)
         return
     console.print(f"live: {live.pointer.champion}", soft_wrap=True)
     console.print(f"before: {live.pointer.previous or 'nothing'}", soft_wrap=True)
     console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
     console.print(_summary(live.manifest))
-    console.print(live.manifest.verdict.sentence, style="bold", highlight=False)
+    console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
 
 
 def _summary(manifest: Manifest) -> Table:
@@ -160,10 +189,12 @@ def _progress(label: str) -> Iterator[Report]:
         yield report
 
 
-def _catalog(path: Path | None) -> Catalog | None:
-    if path is None:
-        return None
+def _catalog(path: Path) -> Catalog:
     try:
         return read_catalog(path.read_bytes(), place=str(path))
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be read") from error
+
+
+if __name__ == "__main__":
+    main()

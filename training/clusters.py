@@ -52,15 +52,21 @@ def fit_clusters(
         DataError: too few rows to form groups.
     """
     rows = len(embeddings)
-    choices = [n_clusters] if n_clusters else list(range(FEWEST, MOST + 1))
-    if rows < choices[0] * _ROWS_PER_CLUSTER:
+    fewest = FEWEST if n_clusters is None else n_clusters
+    if fewest < 2:
+        raise DataError(f"{fewest} clusters were asked for: at least 2 are needed")
+    if rows < fewest * _ROWS_PER_CLUSTER:
         raise DataError(
-            f"{rows} rows are too few for {choices[0]} clusters: "
-            f"give at least {choices[0] * _ROWS_PER_CLUSTER}"
+            f"{rows} rows are too few for {fewest} clusters: "
+            f"give at least {fewest * _ROWS_PER_CLUSTER}"
         )
+    distinct = len({row.tobytes() for row in embeddings})
+    if distinct < fewest:
+        raise DataError(f"{distinct} different texts are too few for {fewest} clusters")
+    most = min(MOST, distinct) if n_clusters is None else n_clusters
     sample = np.random.default_rng(seed).permutation(rows)[:_SILHOUETTE_SAMPLE]
     tried = []
-    for k in choices:
+    for k in range(fewest, most + 1):
         kmeans = KMeans(k, n_init=3, random_state=seed).fit(embeddings)
         score = float(silhouette_score(embeddings[sample], kmeans.labels_[sample]))
         tried.append(Clusters(kmeans, score))

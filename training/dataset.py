@@ -167,10 +167,10 @@ def _row(place: str, fields: object) -> Row:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{place}: {where or 'the line'}: {first['msg']}") from error
-    for field, value in (("id", row.id), ("text", row.text), ("dataset", row.dataset)):
-        if not _is_unicode(value):
-            raise DataError(f"{place}: {field}: holds half of a surrogate pair, such as \\ud83d")
+    for field in ("id", "text", "dataset", "split"):
+        _refuse_surrogates(f"{place}: {field}", getattr(row, field))
     for name, reward in row.scores.items():
+        _refuse_surrogates(f"{place}: a name in scores", name)
         if reward is not None and not 0.0 <= reward <= 1.0:
             raise DataError(
                 f"{place}: scores.{name} is {reward}; rewards lie in [0, 1]: scale them first"
@@ -178,17 +178,20 @@ def _row(place: str, fields: object) -> Row:
     return row
 
 
-def _is_unicode(text: str) -> bool:
+def _refuse_surrogates(place: str, text: str) -> None:
     try:
         text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: half of a surrogate pair, as in a text cut in two") from error
 
 
 def _canonical(row: Row) -> bytes:
     """Return the row's values alone: null and absent, or another order of names, are the same."""
-    fields = row.model_dump(exclude_none=True)
+    fields: dict[str, object] = {}
+    for name, value in row:
+        if isinstance(value, dict):
+            value = {key: number for key, number in value.items() if number is not None}
+        fields[name] = value
     return (json.dumps(fields, sort_keys=True, allow_nan=False) + "\n").encode()
 
 

@@ -40,7 +40,7 @@ def embed(
         progress: told as texts are done.
 
     Raises:
-        DataError: `cache_path` cannot be used; the embeddings in it may be worth a look first.
+        DataError: `cache_path` is no such file, damaged, or in use by another run.
     """
     try:
         return _embed(texts, encoder, cache_path, progress)
@@ -72,6 +72,8 @@ def _embed(
                 )
             known |= fresh
             progress(len(known), len(set(keys)))
+    if len({vector.shape for vector in known.values()}) > 1:
+        raise sqlite3.DataError("its embeddings are of several lengths")
     return np.stack([known[key] for key in keys])
 
 
@@ -85,5 +87,7 @@ def _read(cache: sqlite3.Connection, keys: set[bytes]) -> dict[bytes, NDArray[np
     for key in keys:
         row = cache.execute("SELECT vector FROM embeddings WHERE key = ?", (key,)).fetchone()
         if row is not None:
+            if len(row[0]) % np.float32().nbytes:
+                raise sqlite3.DataError("an embedding in it is cut short")
             found[key] = np.frombuffer(row[0], np.float32)
     return found

@@ -94,10 +94,32 @@ def out_of_fold(
     return predicted
 
 
+def query_blind_mix(
+    costs: NDArray[np.float64], rewards: NDArray[np.float64], budget: float
+) -> float:
+    """Return the best mean reward that mixing models blindly reaches at a mean cost of `budget`.
+
+    It is the upper concave hull of the single models, never falling (RouterBench, Hu et al. 2024):
+    what a router must beat to be worth more than a coin.
+
+    Args:
+        costs: (candidates,) mean cost of each.
+        rewards: (candidates,) mean reward of each.
+        budget: below the cheapest candidate's cost, the cheapest one's reward is returned.
+    """
+    best = float(rewards[costs <= budget].max(initial=rewards[np.argmin(costs)]))
+    for i, cheap in enumerate(costs):
+        for j, dear in enumerate(costs):
+            if cheap <= budget < dear:
+                share = (budget - cheap) / (dear - cheap)
+                best = max(best, float((1 - share) * rewards[i] + share * rewards[j]))
+    return best
+
+
 def judge(gain: Interval, best: str) -> Verdict:
     """Say in words whether routing pays: only where the lower bound of the gain is above 0."""
     numbers = (gain.mean, gain.low, gain.high)
-    points, low, high = (f"{100 * number:.1f}" for number in numbers)
+    points, low, high = (f"{100 * number:z.1f}" for number in numbers)
     measured = f"gain {points} points, 95 % interval {low} to {high}"
     route = gain.low > 0
     sentence = f"route ({measured})" if route else f"do not route: use {best} ({measured})"

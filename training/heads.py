@@ -64,17 +64,25 @@ def fit_ridge_cluster(
     dims, candidates = embeddings.shape[1], rewards.shape[1]
     weights = np.zeros((n_clusters, candidates, dims))
     bias = np.zeros((n_clusters, candidates))
-    for c in range(candidates):
-        seen = np.isfinite(rewards[:, c])
-        if seen.sum() < 2 * _FOLDS:
-            raise DataError(
-                f"candidate {c} has {seen.sum()} rewards: at least {2 * _FOLDS} are needed"
-            )
-        x, y = embeddings[seen].astype(np.float64), rewards[seen, c]
-        ridge = RidgeCV(alphas=STRENGTHS).fit(x, y)
-        residuals = _held_out_residuals(x, y, float(ridge.alpha_), seed)
-        weights[:, c] = ridge.coef_
-        bias[:, c] = ridge.intercept_ + _shrunk_means(residuals, labels[seen], n_clusters)
+    seen = np.isfinite(rewards)
+    counts = seen.sum(axis=0)
+    scarce = int(counts.argmin())
+    if counts[scarce] < 2 * _FOLDS:
+        raise DataError(
+            f"candidate {scarce} has {counts[scarce]} rewards: at least {2 * _FOLDS} are needed"
+        )
+    # Candidates that answered the same rows share one decomposition.
+    patterns, pattern_of = np.unique(seen, axis=1, return_inverse=True)
+    for number, rows in enumerate(patterns.T):
+        columns = np.flatnonzero(pattern_of.ravel() == number)
+        x, y = embeddings[rows].astype(np.float64), rewards[np.ix_(rows, columns)]
+        ridge = RidgeCV(alphas=STRENGTHS, alpha_per_target=True).fit(x, y)
+        residuals = _held_out_residuals(x, y, np.ravel(ridge.alpha_), seed)
+        weights[:, columns] = np.atleast_2d(ridge.coef_)
+        for residual, intercept, c in zip(
+            residuals.T, np.ravel(ridge.intercept_), columns, strict=True
+        ):
+            bias[:, c] = intercept + _shrunk_means(residual, labels[rows], n_clusters)
     return AffineMaps(weights, bias)
 
 
@@ -126,14 +134,16 @@ def weighted_means(values: Matrix, weights: Matrix) -> NDArray[np.float64]:
     return np.divide(total, mass, out=np.full_like(total, np.nan), where=mass > 0)
 
 
-def _held_out_residuals(x: Matrix, y: Matrix, strength: float, seed: int) -> Matrix:
+def _held_out_residuals(x: Matrix, y: Matrix, strengths: Matrix, seed: int) -> Matrix:
+    """Return the (rows, columns) residuals of ridges that did not see their row."""
     residuals = np.empty_like(y)
     for train, held_out in KFold(_FOLDS, shuffle=True, random_state=seed).split(x):
-        mean_x, mean_y = x[train].mean(axis=0), y[train].mean()
+        mean_x, mean_y = x[train].mean(axis=0), y[train].mean(axis=0)
+        # One eigendecomposition serves every strength.
         centred = x[train] - mean_x
-        gram = centred.T @ centred
-        gram[np.diag_indices_from(gram)] += strength
-        coef = np.linalg.solve(gram, centred.T @ (y[train] - mean_y))
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        projected = vectors.T @ (centred.T @ (y[train] - mean_y))
+        coef = vectors @ (projected / (np.maximum(values, 0.0)[:, None] + strengths))
         residuals[held_out] = y[held_out] - mean_y - (x[held_out] - mean_x) @ coef
     return residuals
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from regroup.artifact import Preset
 from regroup.domain.catalog import Catalog, count_scripts
+from regroup.errors import DataError
 from training.dataset import Dataset, Matrix
 
 KEEP = {"balanced": 0.99, "economy": 0.95}
@@ -21,11 +22,20 @@ def expected_costs(
 
     From catalog prices where there is a catalog, else each candidate's mean cost in the data,
     else 0: with nothing known of money, presets cannot differ.
+
+    Raises:
+        DataError: a candidate's cost is unknown where others' are known: it would pass for free.
     """
     if catalog is not None:
         return _catalog_costs(data, catalog, log_tokens)
     seen = np.isfinite(data.cost_usd)
     counts = seen.sum(axis=0)
+    unknown = [name for name, n in zip(data.candidates, counts, strict=True) if n == 0]
+    if counts.any() and unknown:
+        raise DataError(
+            f"cost_usd is known of some candidates, but not of {', '.join(unknown)}: "
+            "add it, leave cost_usd out for all, or give a catalog"
+        )
     sums = np.where(seen, data.cost_usd, 0.0).sum(axis=0)
     means = np.divide(sums, counts, out=np.zeros(len(data.candidates)), where=counts > 0)
     return np.repeat(means[None, :], len(data), axis=0)
@@ -68,12 +78,16 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _catalog_costs(data: Dataset, catalog: Catalog, log_tokens: NDArray[np.float64]) -> Matrix:
+    unknown = [name for name in data.candidates if name not in catalog.candidates]
+    if unknown:
+        raise DataError(
+            f"the catalog lacks {', '.join(unknown)}, which the data scores: "
+            "add them to the catalog, or take their scores out of the data"
+        )
     costs = np.zeros((len(data), len(data.candidates)))
     counts = [count_scripts(text) for text in data.texts]
     for c, name in enumerate(data.candidates):
-        candidate = catalog.candidates.get(name)
-        if candidate is None:
-            continue
+        candidate = catalog.candidates[name]
         output = float(np.exp(log_tokens[c]))
         costs[:, c] = [
             candidate.cost_usd(candidate.estimate_tokens(count), output) for count in counts

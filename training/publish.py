@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regroup.artifact import MANIFEST, Manifest, digest_of, read_manifest, read_part
 from regroup.domain.pointer import Pointer, read_pointer
-from regroup.errors import ArtifactNotFoundError
+from regroup.errors import ArtifactCorruptError, ArtifactNotFoundError
 from regroup.ports import ObjectStore
 
 
@@ -36,10 +36,9 @@ def publish(folder: Path, store: ObjectStore, pointer_key: str, *, who: str, why
     digest = digest_of(content)
     manifest = read_manifest(content, digest)
     tag, before = _pointer(store, pointer_key)
-    for name in manifest.parts:
-        part = read_part(manifest, name, _read(folder / name))
-        store.create(f"artifacts/{digest}/{name}", part)
-    store.create(f"artifacts/{digest}/{MANIFEST}", content)
+    files = {name: read_part(manifest, name, _read(folder / name)) for name in manifest.parts}
+    for name, part in (*files.items(), (MANIFEST, content)):
+        _put(store, f"artifacts/{digest}/{name}", part)
     after = (before or Pointer(digest)).promote(digest, who=who, why=why)
     store.replace(pointer_key, after.to_bytes(), tag=tag)
     return after
@@ -62,6 +61,12 @@ def _pointer(store: ObjectStore, key: str) -> tuple[str | None, Pointer | None]:
     except ArtifactNotFoundError:
         return None, None
     return stored.tag, read_pointer(stored.content)
+
+
+def _put(store: ObjectStore, key: str, content: bytes) -> None:
+    """Write an object, or see that the very same one lies there already."""
+    if not store.create(key, content) and store.read(key).content != content:
+        raise ArtifactCorruptError(f"{key} lies in the store with other bytes: delete it there")
 
 
 def _read(path: Path) -> bytes:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from regroup.adapters.onnx_encoder import OnnxEncoder
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from regroup.adapters.onnx_encoder import OnnxEncoder
 from regroup.artifact import (
     ENCODER,
     HEADS,
@@ -96,6 +96,14 @@ def train(
     Raises:
         DataError: the data cannot be used; the message says what to change.
     """
+    full = np.isfinite(data.rewards).all(axis=1)
+    if full.sum() < FEWEST_SCORED:
+        raise DataError(
+            f"{full.sum()} rows have a reward from every candidate: "
+            f"at least {FEWEST_SCORED} are needed to judge a router"
+        )
+    log_tokens = fit_lengths(data.output_tokens)
+    costs = expected_costs(data, options.catalog, log_tokens)
     spec = load_spec(encoder_folder)
     encoder = load_encoder(encoder_folder, spec)
     onnx = (encoder_folder / ENCODER).read_bytes()
@@ -108,8 +116,8 @@ def train(
     # Sums over several threads differ from run to run in their last bits.
     with threadpool_limits(limits=1):
         clusters = fit_clusters(embeddings, seed=options.seed, n_clusters=options.n_clusters)
-        log_tokens = fit_lengths(data.output_tokens)
-        fitted = _fit(data, embeddings, clusters, log_tokens, options)
+        described = describe_clusters(clusters, embeddings, data.texts)
+        fitted = _fit(data, embeddings, clusters, costs, options)
     heads = export_heads(fitted.maps, log_tokens, clusters.centroids, data.candidates)
     parts = {
         ENCODER: onnx,
@@ -131,7 +139,7 @@ def train(
         query_builder=BUILDER_VERSION,
         n_clusters=clusters.k,
         silhouette=clusters.silhouette,
-        clusters=describe_clusters(clusters, embeddings, data.texts),
+        clusters=described,
         data_sha256=data.sha256,
         router=fitted.router,
         verdict=fitted.verdict,
@@ -170,7 +178,7 @@ def _fit(
     data: Dataset,
     embeddings: NDArray[np.float32],
     clusters: Clusters,
-    log_tokens: NDArray[np.float64],
+    costs: Matrix,
     options: Options,
 ) -> _Fitted:
     labels = clusters.assign(embeddings)
@@ -188,8 +196,7 @@ def _fit(
         router = "best-single"
         maps = constant_maps(data.rewards, weights, clusters.k, embeddings.shape[1])
         predicted = maps.predict(embeddings, labels)
-    costs = expected_costs(data, options.catalog, log_tokens)
-    held_out = weights[full] / weights[full].sum()
+    held_out = row_weights(data.datasets[full], options.average)
     presets = calibrate_presets(predicted[full], data.rewards[full], costs[full], held_out, best)
     return _Fitted(maps, router, verdict, data.candidates[best], presets)
 
@@ -198,11 +205,6 @@ def judge_out_of_fold(
     data: Dataset, predicted: Matrix, full: NDArray[np.bool_], best: int, options: Options
 ) -> Verdict:
     """Judge the router by the fully scored rows, each predicted by the folds without it."""
-    if full.sum() < FEWEST_SCORED:
-        raise DataError(
-            f"{full.sum()} rows have a reward from every candidate: "
-            f"at least {FEWEST_SCORED} are needed to judge a router"
-        )
     rewards = data.rewards[full]
     chosen = np.argmax(predicted[full], axis=1)
     differences = rewards[np.arange(len(rewards)), chosen] - rewards[:, best]

@@ -1,5 +1,6 @@
 """The whole deployment on loopback: AWS, Bedrock, the functions and the gateway before them."""
 
+import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ CATALOG = ROOT / "terraform/catalog.json"
 
 ARTIFACTS, SAMPLES = "artifacts", "samples"
 CACHE_TABLE, KEYS_TABLE = "predictions", "keys"
+_EMULATED = ("S3", "DYNAMODB", "SQS")
 POINTER_PREFIX, POINTER = "regroup", "pointer.json"
 
 
@@ -41,8 +43,12 @@ class LocalStack:
         responder: Responder = echo,
         port: int = 0,
         variables: Mapping[str, str] | None = None,
+        real_bedrock: bool = False,
     ) -> None:
-        """Publish `artifact`, if any; `variables` add to the classifier's environment."""
+        """Publish `artifact`, if any; `variables` add to the classifier's environment.
+
+        With `real_bedrock` the shell's own credentials ask Bedrock, and all else stays here.
+        """
         self.aws = LoopbackAws()
         content = catalog.read_bytes()
         self.catalog = read_catalog(content, place=str(catalog))
@@ -55,6 +61,7 @@ class LocalStack:
         self._artifact = artifact
         self._port = port
         self._variables = dict(variables or {})
+        self._real_bedrock = real_bedrock
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -95,7 +102,7 @@ class LocalStack:
     def environment(self) -> dict[str, str]:
         """Return the variables Terraform would give the classifier."""
         return {
-            **self.aws.environment(bedrock_endpoint_url=self.bedrock.endpoint_url),
+            **self._aws_environment(),
             "CATALOG_URI": f"s3://{ARTIFACTS}/catalog/catalog.json",
             "POINTER_URI": f"s3://{ARTIFACTS}/{POINTER_PREFIX}/{POINTER}",
             "CACHE_TABLE": CACHE_TABLE,
@@ -103,6 +110,13 @@ class LocalStack:
             "SAMPLE_RATE": "1",
             **self._variables,
         }
+
+    def _aws_environment(self) -> dict[str, str]:
+        if not self._real_bedrock:
+            return self.aws.environment(bedrock_endpoint_url=self.bedrock.endpoint_url)
+        mine = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        here = {f"AWS_ENDPOINT_URL_{name}": self.aws.endpoint_url for name in _EMULATED}
+        return {"HOME": str(Path.home()), **mine, **here, "AWS_REGION": REGION}
 
     def store(self) -> S3ObjectStore:
         """Return the store that the pointer and the artifacts lie in."""

@@ -13,19 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from regroup.artifact import (
     HEADS,
     MANIFEST,
     PARTS,
-    ClusterRecord,
-    EncoderRecord,
-    Manifest,
-    Preset,
-    Verdict,
-    describe_parts,
     digest_of,
     load_artifact,
     read_heads,
@@ -34,54 +27,11 @@ from regroup.artifact import (
     write_artifact,
     write_heads,
 )
-from regroup.domain.prediction import Heads
 from regroup.errors import ArtifactCorruptError, ArtifactError, ArtifactIncompatibleError
+from tests.local.small_artifact import small_artifact, small_heads
 
 DATA = Path(__file__).parents[1] / "data"
 RNG = np.random.default_rng(0)
-
-
-def small_heads() -> Heads:
-    def numbers(*shape: int) -> NDArray[np.float32]:
-        return RNG.normal(size=shape).astype(np.float32)
-
-    return Heads(
-        candidates=("a", "b"),
-        centroids=numbers(3, 4),
-        weights=numbers(3, 2, 4),
-        bias=numbers(3, 2),
-        token_weights=numbers(3, 2, 4),
-        token_bias=numbers(3, 2),
-    )
-
-
-def small_artifact() -> tuple[Manifest, dict[str, bytes]]:
-    heads = small_heads()
-    kmeans = KMeans(3, n_init=1, init=heads.centroids, max_iter=1)
-    kmeans.fit(heads.centroids)
-    kmeans.cluster_centers_ = heads.centroids
-    parts = {
-        "encoder.onnx": b"an encoder",
-        "tokenizer.json": b"a tokenizer",
-        "kmeans.pkl": pickle.dumps(kmeans, 4),
-        "heads.npz": write_heads(heads),
-    }
-    manifest = Manifest(
-        parts=describe_parts(parts),
-        candidates=("a", "b"),
-        encoder=EncoderRecord("test", "mean", "", 256, 4, digest_of(b"a tokenizer")),
-        query_builder=1,
-        n_clusters=3,
-        silhouette=0.1,
-        clusters=(ClusterRecord(1.0, {"p50": 0.5}, ("word",)),),
-        data_sha256="0" * 64,
-        router="ridge-cluster",
-        verdict=Verdict(True, "route", 0.1, 0.05, 0.15),
-        default_candidate="a",
-        min_margin=0.0,
-        presets={"quality": Preset(0.0)},
-    )
-    return manifest, parts
 
 
 def fetch_from(folder: Path) -> Callable[[str], bytes]:

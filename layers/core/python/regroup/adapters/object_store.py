@@ -1,7 +1,8 @@
 """Objects under a `s3://bucket/prefix` or `file:folder` address, written on condition."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
+_NO_ADDRESS = "{!r} is not an object's address: use s3://bucket/key or file:/path"
 _MISSING = {"NoSuchKey", "404", "NoSuchBucket"}
 # S3 answers If-Match on an object that is gone with NoSuchKey.
 _CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
@@ -103,19 +105,18 @@ class FolderStore:
             content = path.read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ArtifactNotFoundError(f"nothing lies at {path}") from error
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read") from error
         return Stored(content, sha256(content).hexdigest())
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a file unless one is there; tell whether it was written."""
         path = self._folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        waiting = self._write_beside(path, content)
-        try:
-            os.link(waiting, path)
-        except FileExistsError:
-            return False
-        finally:
-            waiting.unlink()
+        with _written_beside(path, content) as waiting:
+            try:
+                os.link(waiting, path)
+            except FileExistsError:
+                return False
         return True
 
     def replace(self, key: str, content: bytes, *, tag: str | None) -> None:
@@ -127,27 +128,41 @@ class FolderStore:
             found = None
         if found != tag:
             raise PointerConflictError(f"{path} was changed meanwhile")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._write_beside(path, content).replace(path)
+        with _written_beside(path, content) as waiting:
+            waiting.replace(path)
 
-    @staticmethod
-    def _write_beside(path: Path, content: bytes) -> Path:
-        waiting = path.with_name(f".{path.name}.{os.getpid()}.part")
-        waiting.write_bytes(content)
-        return waiting
+
+@contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Yield a file that holds `content` and is gone afterwards, to link or rename to `path`."""
+    waiting = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            waiting.write_bytes(content)
+            yield waiting
+        finally:
+            waiting.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written") from error
 
 
 def open_object(uri: str) -> tuple[ObjectStore, str]:
     """Split the address of an object into its store and its key there.
 
     Raises:
-        ConfigurationError: neither `s3://bucket/key` nor `file:path`.
+        ConfigurationError: neither `s3://bucket/key` nor `file:path`, or it names a folder.
     """
-    parts = urlsplit(uri)
-    if parts.scheme == "s3" and parts.netloc and parts.path.strip("/"):
-        prefix, _, key = parts.path.strip("/").rpartition("/")
-        return S3ObjectStore(parts.netloc, prefix), key
-    if parts.scheme == "file" and parts.path:
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise ConfigurationError(_NO_ADDRESS.format(uri)) from error
+    folder, _, name = parts.path.rpartition("/")
+    if name in ("", ".", "..") or parts.query or parts.fragment:
+        raise ConfigurationError(_NO_ADDRESS.format(uri))
+    if parts.scheme == "s3" and parts.netloc:
+        return S3ObjectStore(parts.netloc, folder), name
+    if parts.scheme == "file" and not parts.netloc:
         path = Path(unquote(parts.path))
         return FolderStore(path.parent), path.name
-    raise ConfigurationError(f"{uri!r} is not an address: use s3://bucket/key or file:/path")
+    raise ConfigurationError(_NO_ADDRESS.format(uri))

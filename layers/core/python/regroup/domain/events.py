@@ -84,7 +84,11 @@ def explain(decision: Decision) -> dict[str, object]:
         "distance": _rounded(prediction.distance) if prediction else None,
         "predicted_rewards": _all_rounded(prediction.rewards) if prediction else {},
         "predicted_output_tokens": _all_rounded(prediction.output_tokens) if prediction else {},
-        "predicted_costs_usd": decision.expected_costs_usd,
+        "predicted_costs_usd": {
+            # JSON knows neither NaN nor infinity.
+            name: cost if isfinite(cost) else None
+            for name, cost in decision.expected_costs_usd.items()
+        },
         "mask": {name: hurdle.value if hurdle else None for name, hurdle in decision.mask.items()},
         "probabilities": {"champion": decision.choice.probabilities},
         "explore_allowed": decision.explore_allowed,
@@ -117,5 +121,4 @@ def _all_rounded(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _rounded(value: float) -> float | None:
-    # JSON knows neither NaN nor infinity.
     return round(value, _DIGITS) if isfinite(value) else None
