@@ -9,7 +9,6 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
-from regroup.adapters.onnx_encoder import OnnxEncoder
 
 from classifier.http import Api
 from classifier.predictor import Predictor
@@ -18,6 +17,7 @@ from classifier.settings import Settings
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.dynamodb_cache import DynamoPredictionCache
 from regroup.adapters.object_store import open_object
+from regroup.adapters.onnx_encoder import OnnxEncoder
 from regroup.adapters.sqs import SqsInteractionQueue
 from regroup.adapters.telemetry import PowertoolsTelemetry
 from regroup.artifact import (
@@ -166,7 +166,7 @@ def _explicit_parts(settings: Settings, manifest: Manifest) -> Mapping[str, byte
     for variable, address, name in explicit:
         if address is None:
             continue
-        store, key = open_object(address if ":" in address else f"file:{Path(address).resolve()}")
+        store, key = open_object(address if ":" in address else Path(address).resolve().as_uri())
         try:
             parts[name] = store.read(key).content
         except ArtifactNotFoundError as error:

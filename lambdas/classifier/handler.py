@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from classifier.bootstrap import Application, build_application
-from classifier.http import Request, Response
+from classifier.http import Request, Response, internal_error
 from classifier.settings import Settings
 from regroup.domain.fallback import Deadline
 
@@ -42,7 +42,13 @@ def handle(app: Application, event: Mapping[str, Any], context: Context) -> dict
     seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
     deadline = Deadline(time.monotonic() + seconds)
     with app.telemetry.invocation(context.aws_request_id):
-        return proxy_response(app.api.handle(request_of(event, deadline)))
+        try:
+            return proxy_response(app.api.handle(request_of(event, deadline)))
+        except Exception as error:
+            # Lambda would log the error's text, and that may quote the prompt.
+            app.telemetry.failure("internal error", error)
+            app.telemetry.count("InternalErrors")
+            return proxy_response(internal_error())
 
 
 def request_of(event: Mapping[str, Any], deadline: Deadline) -> Request:

@@ -174,6 +174,11 @@ class Api:
         )
 
 
+def internal_error() -> Response:
+    """Return what a caller is told of a mistake of ours: nothing about its cause."""
+    return _error_response(RegroupError())
+
+
 def parse_json(body: bytes) -> dict[str, object]:
     """Parse a request body strictly.
 
@@ -223,9 +228,6 @@ class _StreamBody:
         except RegroupError as error:
             _, body = _describe(error)
             return error_chunk(body)
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         self.stream.close()

@@ -119,7 +119,7 @@ class RouteService:
         record = _Record(self, ask, decision, started)
         try:
             events = self._first_to_answer(decision, ask.chat, deadline, record.attempts)
-        except RegroupError as error:
+        except Exception as error:  # a mistake of ours leaves a line as well
             record.close(status=_status_of(error))
             raise
         record.first_byte_at = self.clock.monotonic()
@@ -365,7 +365,7 @@ class AnswerStream:
         except StopIteration:
             self._record.close(status=200)
             raise
-        except RegroupError as error:
+        except Exception as error:
             self._broke(error)
             raise
         if isinstance(event, TextDelta):
@@ -379,7 +379,7 @@ class AnswerStream:
         """Stop reading: the client went away, or nobody wants the rest."""
         self._record.close(status=499)
 
-    def _broke(self, error: RegroupError) -> None:
+    def _broke(self, error: Exception) -> None:
         cause = error.cause if isinstance(error, UpstreamError) else "broken"
         self._record.attempts[-1] = Attempt(self.candidate, cause)
         self._record.close(status=_status_of(error))
@@ -399,11 +399,13 @@ def _needs(chat: ChatRequest, now: float) -> Needs:
     )
 
 
-def _status_of(error: RegroupError) -> int:
+def _status_of(error: Exception) -> int:
     match error:
         case UpstreamRejectedError():
             return 400
         case DeadlineError() | UpstreamTimeoutError():
             return 504
-        case _:
+        case RegroupError():
             return 503
+        case _:
+            return 500

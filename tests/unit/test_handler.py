@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from classifier.bootstrap import Application
 from classifier.handler import handle, proxy_response, request_of
-from classifier.http import Response
+from classifier.http import Api, Request, Response
 from regroup.adapters.telemetry import PowertoolsTelemetry
 from regroup.domain.chat import TextDelta
 from regroup.domain.fallback import Deadline
@@ -233,3 +233,21 @@ def test_importing_an_entry_without_its_settings_names_what_is_missing(
     assert run.returncode == 1
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith(f"regroup.errors.ConfigurationError: {variable} is not set")
+
+
+def test_a_mistake_of_ours_is_a_500_whose_text_reaches_neither_caller_nor_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken(Api):
+        def handle(self, request: Request) -> Response:
+            raise ValueError("canary-51d: " + request.body.decode())
+
+    world = small_world()
+    app = Application(Broken(world.service), PowertoolsTelemetry(component=uuid4().hex))
+    answer = handle(app, event_of(b'{"secret": "canary-51d"}'), FakeContext())
+    assert answer["statusCode"] == 500
+    assert json.loads(answer["body"])["error"]["code"] == "internal_error"
+    printed = capsys.readouterr().out
+    assert "canary-51d" not in printed + answer["body"]
+    assert "ValueError" in printed
+    assert "InternalErrors" in printed

@@ -58,7 +58,12 @@ def read_pointer(content: bytes) -> Pointer:
         sound = (
             pointer.schema == SCHEMA
             and _is_digest(pointer.champion)
-            and (pointer.challenger is None or _is_digest(pointer.challenger))
+            and all(
+                digest is None or _is_digest(digest)
+                for digest in (pointer.challenger, pointer.previous)
+            )
+            and isinstance(pointer.who, str)
+            and isinstance(pointer.why, str)
             and 0.0 <= pointer.share <= 1.0
             and pointer.mode in get_args(Mode.__value__)
         )
