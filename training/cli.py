@@ -22,6 +22,7 @@ from training.collect import Budget, Collector, estimate_usd, read_questions, wr
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
 from training.encoder import ensure_minilm, export_encoder, resolve_source
+from training.prompts import generate, is_correct, write_prompts
 from training.publish import publish, status
 from training.train import Options, train
 
@@ -106,6 +107,21 @@ def train_command(
     console.print(trained.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
 
 
+@app.command(name="prompts")
+def prompts_command(
+    n: Annotated[int, typer.Option("--n", min=1, help="How many prompts.")],
+    out: Annotated[Path, typer.Option(help="File to write: one JSON line per prompt.")],
+    language: Annotated[str, typer.Option(help="'en', 'ja', or both with a comma.")] = "en,ja",
+    category: Annotated[str | None, typer.Option(help="With commas. Default: all.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same prompts.")] = 0,
+) -> None:
+    """Write prompts with known answers, balanced over categories and languages."""
+    prompts = generate(n, _names(language), seed, None if category is None else _names(category))
+    write_prompts(out, prompts)
+    kinds = len({prompt.category for prompt in prompts})
+    console.print(f"{len(prompts)} prompts of {kinds} categories in {out}", soft_wrap=True)
+
+
 @app.command(name="collect")
 def collect_command(
     prompts: Annotated[Path, typer.Option(help="Prompts with known answers, as `prompts` writes.")],
@@ -175,6 +191,10 @@ def _summary(manifest: Manifest) -> Table:
         kept = ", ".join(f"{what} {share:.1%}" for what, share in shares if share is not None)
         table.add_row(name, f"cost weight {preset.cost_weight:.4g} ({kept} of the best single)")
     return table
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",")]
 
 
 @contextmanager

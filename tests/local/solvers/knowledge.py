@@ -44,16 +44,20 @@ _COUNTRY, _ELEMENT = _scanner(_CAPITALS), _scanner(_SYMBOLS)
 
 
 def capitals(text: str) -> Solution | None:
+    if not re.search(r"capital|首都", text):
+        return None
     asked = _COUNTRY.findall(text)
-    if not asked or not re.search(r"capital|首都", text):
+    if not asked:
         return None
     known = {name: city for name, city in _CAPITALS.items() if name.isascii() == asked[0].isascii()}
     return _looked_up("capitals", text, asked, known)
 
 
 def elements(text: str) -> Solution | None:
+    if not re.search(r"chemi|symbol|atomic number|protons|元素記号|原子", text):
+        return None
     asked = _ELEMENT.findall(text)
-    if not asked or not re.search(r"chemi|symbol|atomic number|protons|元素記号|原子", text):
+    if not asked:
         return None
     counted = re.search(r"atomic number|protons|原子", text)
     return _looked_up("elements", text, asked, _NUMBERS if counted else _SYMBOLS)
