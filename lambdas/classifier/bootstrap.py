@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from classifier.http import Api
 from classifier.predictor import Predictor
-from classifier.service import PRESETS, Clock, RouteService, Rules
+from classifier.service import PRESETS, RouteService, Rules
 from classifier.settings import Settings
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.dynamodb_cache import DynamoPredictionCache
@@ -40,7 +40,7 @@ from regroup.errors import (
     ArtifactNotFoundError,
     ConfigurationError,
 )
-from regroup.ports import ObjectStore, PredictionCache
+from regroup.ports import Clock, ObjectStore, PredictionCache
 
 _PARALLEL_FETCHES = 4
 

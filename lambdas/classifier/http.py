@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from classifier.service import PRESETS, AnswerStream, Ask, RouteService
+from classifier.record import AnswerStream
+from classifier.service import PRESETS, Ask, RouteService
 from regroup.domain.chat import fold
 from regroup.domain.events import explain
 from regroup.domain.fallback import Deadline

@@ -1,4 +1,4 @@
-"""Decide who answers, ask them in turn, and record what came of it."""
+"""Decide who answers, and ask them in turn until one begins to."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from classifier.predictor import Predictor
+from classifier.record import AnswerStream, Record, Recorder, status_of
 from regroup.domain.catalog import Candidate, Catalog, count_scripts
-from regroup.domain.chat import ChatEvent, ChatRequest, Metered, TextDelta, Usage
+from regroup.domain.chat import ChatEvent, ChatRequest
 from regroup.domain.decision import CacheState, Decision
 from regroup.domain.events import (
     Attempt,
-    Outcome,
     decision_line,
-    interaction_message,
 )
 from regroup.domain.fallback import Cooldowns, Deadline
 from regroup.domain.mask import Needs, find_hurdles, find_lasting_hurdle
@@ -24,15 +23,11 @@ from regroup.errors import (
     ArtifactIncompatibleError,
     DeadlineError,
     NoAnswerError,
-    RegroupError,
-    StoreError,
     UnprocessableError,
     UpstreamError,
-    UpstreamRejectedError,
-    UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from regroup.ports import ChatModel, InteractionQueue, Telemetry
+from regroup.ports import ChatModel, Clock, InteractionQueue, Telemetry
 
 PRESETS = ("quality", "balanced", "economy")
 GUESSED_OUTPUT_TOKENS = 256.0
@@ -70,14 +65,6 @@ class Rules:
     sample_rate: float
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The times a service needs: seconds since 1970, and seconds that never jump."""
-
-    wall: Callable[[], float]
-    monotonic: Callable[[], float]
-
-
 @dataclass(slots=True)
 class RouteService:
     """Routes and answers chat requests."""
@@ -103,7 +90,7 @@ class RouteService:
         self.telemetry.event(line)
         return decision
 
-    def answer(self, ask: Ask, deadline: Deadline) -> "AnswerStream":
+    def answer(self, ask: Ask, deadline: Deadline) -> AnswerStream:
         """Decide, ask the candidates in turn until one begins to answer, and return its stream.
 
         The decision is recorded when the stream ends or is closed, or before an error is raised.
@@ -116,14 +103,21 @@ class RouteService:
         """
         started = self.clock.monotonic()
         decision = self._decide(ask)
-        record = _Record(self, ask, decision, started)
+        query = query_from_turns(ask.chat.turns).text
+        record = Record(self.recorder(), decision, ask.key_id, query, started)
         try:
             events = self._first_to_answer(decision, ask.chat, deadline, record.attempts)
         except Exception as error:  # a mistake of ours leaves a line as well
-            record.close(status=_status_of(error))
+            record.close(status=status_of(error))
             raise
         record.first_byte_at = self.clock.monotonic()
         return AnswerStream(decision, record.attempts[-1].candidate, events, record, deadline)
+
+    def recorder(self) -> Recorder:
+        """Return what writes down what comes of decisions."""
+        return Recorder(
+            self.catalog, self.queue, self.telemetry, self.clock, self.rules.sample_rate
+        )
 
     def _decide(self, ask: Ask) -> Decision:
         now = self.clock.wall()
@@ -267,128 +261,6 @@ class RouteService:
         if error.cools_down:
             self.cooldowns.rest(name, self.clock.monotonic())
 
-    def sample(self, message: Callable[[], Mapping[str, object]], decision_id: str) -> None:
-        """Hand one interaction in `1 / sample_rate` to the collector."""
-        if self.queue is None or draw_for(f"sample {decision_id}") >= self.rules.sample_rate:
-            return
-        try:
-            self.queue.send(message())
-        except StoreError:
-            # A lost sample must not cost the caller an answer that is already paid for.
-            self.telemetry.count("SampleLost")
-
-
-@dataclass(slots=True)
-class _Record:
-    """Gathers what came of one decision, and writes it exactly once."""
-
-    service: RouteService
-    ask: Ask
-    decision: Decision
-    started: float
-    attempts: list[Attempt] = field(default_factory=list)
-    first_byte_at: float | None = None
-    usage: Usage | None = None
-    pieces: list[str] = field(default_factory=list)
-    closed: bool = False
-
-    def close(self, *, status: int) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        now = self.service.clock.monotonic()
-        outcome = Outcome(
-            attempts=tuple(self.attempts),
-            status=status,
-            usage=self.usage,
-            cost_usd=self._cost(),
-            latency_ms=1000 * (now - self.started),
-            first_byte_ms=None
-            if self.first_byte_at is None
-            else 1000 * (self.first_byte_at - self.started),
-        )
-        line = decision_line(
-            self.decision, outcome, key_id=self.ask.key_id, at=self.service.clock.wall()
-        )
-        telemetry = self.service.telemetry
-        telemetry.event(line)
-        telemetry.count("Decisions")
-        telemetry.count("Fallbacks", sum(a.error is not None for a in self.attempts))
-        if status == 200:
-            self.service.sample(lambda: self._message(line), self.decision.decision_id)
-
-    def _cost(self) -> float | None:
-        if self.usage is None or not self.attempts:
-            return None
-        candidate = self.service.catalog.candidates[self.attempts[-1].candidate]
-        return candidate.cost_usd(
-            self.usage.input,
-            self.usage.output,
-            cache_read_tokens=self.usage.cache_read,
-            cache_write_tokens=self.usage.cache_write,
-        )
-
-    def _message(self, line: dict[str, object]) -> Mapping[str, object]:
-        return interaction_message(
-            self.decision,
-            line,
-            query=query_from_turns(self.ask.chat.turns).text,
-            answer=self.pieces,
-            inclusion_probability=self.service.rules.sample_rate,
-        )
-
-
-@dataclass(slots=True)
-class AnswerStream:
-    """The events of one answer; records the interaction when it ends, breaks or is closed."""
-
-    decision: Decision
-    candidate: str
-    _events: Iterator[ChatEvent]
-    _record: _Record
-    _deadline: Deadline
-
-    def __iter__(self) -> Iterator[ChatEvent]:
-        """Yield the events as the candidate sends them."""
-        return self
-
-    def __next__(self) -> ChatEvent:
-        """Return the next event.
-
-        Raises:
-            UpstreamError: the answer broke off; what was used so far is recorded.
-        """
-        try:
-            if self._record.service.clock.monotonic() > self._deadline.at:
-                raise UpstreamTimeoutError("the answer was still coming when the time was up")
-            event = next(self._events)
-        except StopIteration:
-            self._record.close(status=200)
-            raise
-        except Exception as error:
-            self._broke(error)
-            raise
-        if isinstance(event, TextDelta):
-            event = TextDelta(_characters(event.text))
-            self._record.pieces.append(event.text)
-        elif isinstance(event, Metered):
-            self._record.usage = event.usage
-        return event
-
-    def close(self) -> None:
-        """Stop reading: the client went away, or nobody wants the rest."""
-        self._record.close(status=499)
-
-    def _broke(self, error: Exception) -> None:
-        cause = error.cause if isinstance(error, UpstreamError) else "broken"
-        self._record.attempts[-1] = Attempt(self.candidate, cause)
-        self._record.close(status=_status_of(error))
-
-
-def _characters(text: str) -> str:
-    """Replace halves of surrogate pairs, which no answer's bytes and no sample can hold."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
 
 def _needs(chat: ChatRequest, now: float) -> Needs:
     texts = [*chat.system, *(turn.text for turn in chat.turns)]
@@ -397,15 +269,3 @@ def _needs(chat: ChatRequest, now: float) -> Needs:
         system=bool(chat.system),
         today=datetime.fromtimestamp(now, UTC).date(),
     )
-
-
-def _status_of(error: Exception) -> int:
-    match error:
-        case UpstreamRejectedError():
-            return 400
-        case DeadlineError() | UpstreamTimeoutError():
-            return 504
-        case RegroupError():
-            return 503
-        case _:
-            return 500

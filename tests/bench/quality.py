@@ -18,12 +18,13 @@ from rich.progress import track
 from rich.table import Table
 
 from classifier.bootstrap import load_catalog, load_predictor
-from classifier.service import Ask, Clock, RouteService, Rules
+from classifier.service import Ask, RouteService, Rules
 from classifier.settings import Settings
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
 from regroup.adapters.telemetry import PowertoolsTelemetry
 from regroup.domain.chat import ChatRequest, Turn
+from regroup.ports import Clock
 from tests.bench.data import REPOSITORY, RESULTS, find_data
 from tests.local.aws import LoopbackAws
 from training.dataset import Dataset, read_dataset

@@ -9,6 +9,8 @@ beside itself. The package has no function that returns ids, so its `e5.c` is co
 with one added; neither ids nor vectors come from the code that they check.
 """
 
+# Full-width punctuation is how Japanese is written.
+
 import ctypes
 import importlib
 import importlib.util

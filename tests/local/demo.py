@@ -20,8 +20,6 @@ import boto3
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.local.stand_ins import profile
-from training.prompts import KINDS, generate, is_correct
 
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.artifact import Manifest
@@ -31,6 +29,7 @@ from tests.bench.data import REPOSITORY, RESULTS
 from tests.local.bedrock import LoopbackBedrock
 from tests.local.demo_figures import Answers, Line, table_lines
 from tests.local.stack import CATALOG, LocalStack
+from tests.local.stand_ins import profile
 from training.collect import (
     Budget,
     Collected,
@@ -41,6 +40,7 @@ from training.collect import (
 )
 from training.dataset import Dataset, read_dataset
 from training.encoder import ensure_minilm
+from training.prompts import KINDS, generate, is_correct
 from training.train import Options, train
 
 LANGUAGES = ("en", "ja")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from classifier.http import Api, Request, Response
 from classifier.predictor import Predictor
-from classifier.service import Ask, Clock, RouteService, Rules
+from classifier.service import Ask, RouteService, Rules
 from regroup.artifact import EncoderRecord, Manifest, Preset, Verdict
 from regroup.domain.catalog import Candidate, Capabilities, Catalog, Prices
 from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Turn, Usage
@@ -32,7 +32,7 @@ from regroup.errors import (
     PointerConflictError,
     StoreError,
 )
-from regroup.ports import Stored
+from regroup.ports import Clock, Stored
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties of whole requests: a busy machine makes none of them wrong."""

@@ -609,14 +609,14 @@ def test_at_a_rate_between_that_share_of_decisions_is_sampled() -> None:
     world = small_world(sample_rate=0.3)
     sent: list[str] = []
     for number in range(2_000):
-        world.service.sample(lambda: {"id": "x"}, f"decision-{number}")
+        world.service.recorder().sample(lambda: {"id": "x"}, f"decision-{number}")
         if len(world.queue.messages) > len(sent):
             sent.append(f"decision-{number}")
     # Five standard deviations of a binomial around 600.
     assert abs(len(sent) - 600) < 103
     # The same decision is always judged the same.
     for decision_id in sent[:20]:
-        world.service.sample(lambda: {"id": "x"}, decision_id)
+        world.service.recorder().sample(lambda: {"id": "x"}, decision_id)
     assert len(world.queue.messages) == len(sent) + 20
 
 

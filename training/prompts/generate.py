@@ -28,8 +28,8 @@ def generate(
     names = _known("category", "categories", categories or list(KINDS), list(KINDS))
     spoken = _known("language", "languages", languages, LANGUAGES)
     cells = [
-        _cell(name, language, seed, first=number)
-        for number, name in enumerate(names)
+        _cell(name, language, seed, first=list(KINDS).index(name))
+        for name in names
         for language in LANGUAGES
         if language in spoken
     ]

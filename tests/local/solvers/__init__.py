@@ -5,6 +5,7 @@ text. They share nothing with the generators but the tables of facts, so the two
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from tests.local.solvers import code, documents, everyday, knowledge, logic, numbers, texts
 from tests.local.solvers.solution import Solution
@@ -33,6 +34,7 @@ SOLVERS: dict[str, Callable[[str], Solution | None]] = {
 }
 
 
+@lru_cache(maxsize=4096)  # every candidate is asked the same prompts
 def solve(text: str) -> Solution | None:
     """Return what the text asks and its answer, or None if it is no prompt of the set."""
     return next((found for solver in SOLVERS.values() if (found := solver(text))), None)

@@ -1,6 +1,6 @@
 """The seams: what the services ask of the world, named by role."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,14 @@ class PredictionCache(Protocol):
             StoreError: the store did not answer in time.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The times a service needs: seconds since 1970, and seconds that never jump."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
