@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-clients lint check bench-quality serve locks clean
+.PHONY: help setup demo test test-clients lint check bench-quality bench-encoder serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ check: $(READY) ## Run all that must be green before a merge, seconds per stage 
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality
+
+bench-encoder: $(READY) ## Measure both encoders, and on Japanese tasks (needs the data folder: REGROUP_DATA, else ../shared/data)
+	$(BIN)/python -m tests.bench.encoder
 
 serve: $(READY) ## Serve the router on loopback with an emulated AWS (needs a free PORT, 8080 by default)
 	@$(BIN)/python -m tests.local.serve --port $(PORT)

@@ -34,10 +34,10 @@ errors = Console(stderr=True)
 
 
 def main() -> None:
-    """Run the command line; an expected error is one sentence on stderr and status 1."""
+    """Run the command line; an expected error is one line on stderr and status 1."""
     try:
         app()
-    except RegroupError as error:
+    except (RegroupError, OSError) as error:
         message = " ".join(f"regroup: {error}".split())
         errors.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
         raise SystemExit(1) from error

@@ -38,7 +38,7 @@ COVERED_RANGES = (
     (0xFB00, 0xFB06, "Latin ligatures"),
     (0xFE00, 0xFE0F, "choice between a text's and an emoji's form"),
     (0xFE30, 0xFE6F, "vertical and small punctuation"),
-    (0xFF00, 0xFFFD, "full-width Latin, half-width katakana, byte order mark, what was unreadable"),
+    (0xFEFF, 0xFFFD, "byte order mark, full-width Latin, half-width katakana, what was unreadable"),
     (0x1D400, 0x1D7FF, "mathematical letters"),
     (0x1F000, 0x1FAFF, "emoji"),
     (0xE0020, 0xE007F, "tags inside flags"),

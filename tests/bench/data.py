@@ -11,10 +11,11 @@ _ADVICE = """The benchmarks need the data folder, which is not part of this repo
 
 Looked for {name} in: {places}
 
-Put the file there, or name its folder: REGROUP_DATA=/path/to/folder make bench-quality
-routerdc.jsonl.gz is made from the data that RouterDC (Chen et al. 2024) publishes with its code:
-one JSON object a line, with `id`, `dataset`, `split` (train or test), `text`, and `scores`
-(accuracy in [0, 1] by model name).
+Put the file there, or name its folder: REGROUP_DATA=/path/to/folder make ...
+It holds one JSON object a line, with `id`, `dataset`, `split` (train or test), `text`, and `scores`
+(in [0, 1] by model name). routerdc.jsonl.gz is made from the data that RouterDC (Chen et al. 2024)
+publishes with its code, japanese_chat.jsonl.gz from the answers and judgements that
+shisa-ai/shaberi publishes.
 """
 
 

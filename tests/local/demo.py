@@ -39,7 +39,7 @@ from training.collect import (
     write_rows,
 )
 from training.dataset import Dataset, read_dataset
-from training.encoder import ensure_minilm
+from training.encoder import ensure_encoder
 from training.prompts import KINDS, generate, is_correct
 from training.train import Options, train
 
@@ -72,7 +72,7 @@ def main() -> None:
     if real:
         _confirm([*training, *unseen], catalog)
     with console.status("set-up: the multilingual encoder"):
-        encoder = ensure_minilm(REPOSITORY / "build/encoder")
+        encoder = ensure_encoder("e5-small", REPOSITORY / "build/encoder")
     started = time.perf_counter()
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -11,6 +11,7 @@ answer; every candidate has it counted as output tokens and is paid for it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -119,7 +120,11 @@ def _random(*parts: str) -> Random:
 
 
 def _tokens(candidate: Candidate, text: str) -> int:
-    return candidate.estimate_tokens(count_scripts(text))
+    return candidate.estimate_tokens(_scripts(text))
+
+
+# All candidates see the same prompts, and their musings are one sentence over and over.
+_scripts = lru_cache(maxsize=8192)(count_scripts)
 
 
 def _asked(request: Request) -> str:

@@ -68,21 +68,20 @@ def test_the_same_prompt_gets_the_same_answer() -> None:
             assert ask(again, model, prompt.text) == before
 
 
-def test_models_are_wrong_on_different_prompts() -> None:
-    right = {
-        model: [
-            is_correct(prompt.answer, reply.text)
-            for prompt, reply in zip(PROMPTS, replies("specialists", model), strict=True)
-        ]
-        for model in ("haiku", "nova-lite")
-    }
-    pairs = list(zip(right["haiku"], right["nova-lite"], strict=True))
-    assert min(pairs.count((True, False)), pairs.count((False, True))) > 100
+def test_a_weaker_model_is_sometimes_right_where_the_best_is_wrong() -> None:
+    """Part of the luck is each model's own: the best does not answer all that others can."""
+    rescued = sum(
+        is_correct(prompt.answer, weak.text) and not is_correct(prompt.answer, strong.text)
+        for prompt, weak, strong in zip(
+            PROMPTS, replies("tiers", "haiku"), replies("tiers", "sonnet"), strict=True
+        )
+    )
+    assert 20 < rescued < 120
 
 
 @pytest.mark.parametrize("category", KINDS)
 def test_a_mistake_is_never_right_and_never_empty(category: str) -> None:
-    for number, prompt in enumerate(generate(200, LANGUAGES, 6, [category])):
+    for number, prompt in enumerate(generate(100, LANGUAGES, 6, [category])):
         solution = solve(prompt.text)
         assert solution is not None
         wrong = mistake(solution, Random(number))

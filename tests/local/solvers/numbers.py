@@ -15,7 +15,7 @@ _SUM_CUE = re.compile(r"What is \d|Calculate|expression|compute|計算|式の値
 
 
 def arithmetic(text: str) -> Solution | None:
-    if not _SUM_CUE.search(text) or "```" in text:
+    if not _SUM_CUE.search(text):
         return None
     plain = unicodedata.normalize("NFKC", text)
     for word, sign in _SPOKEN.items():
