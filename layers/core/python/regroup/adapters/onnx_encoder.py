@@ -34,8 +34,9 @@ class OnnxEncoder:
             ArtifactIncompatibleError: either part cannot be read, or they do not fit each other.
         """
         self._prefix = prefix
-        self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
+        # The session first: what it frees while it is built, the tokenizer takes up again.
         self._session = _load_session(onnx, threads)
+        self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
         self.dims = self._try()
 
     def encode(self, text: str) -> NDArray[np.float32]:
