@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -24,6 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8080)
     port = parser.parse_args().port
+    if not _is_free(port):
+        # Said before the training, not after it.
+        sys.exit(f"make serve: port {port} is taken; choose another: make serve PORT={port + 1}")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -36,6 +40,16 @@ def main() -> None:
                 stop.wait()
         except PortTakenError as error:
             sys.exit(f"make serve: {error}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _greet(stack: LocalStack) -> None:
