@@ -56,9 +56,7 @@ def main() -> None:
     rows, test = data.split("train"), data.split("test")
     with TemporaryDirectory() as scratch, LoopbackAws() as aws:
         os.environ.update(aws.environment())
-        aws.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
+        aws.create_bucket(BUCKET)
         trained = _train(rows, Path(scratch))
         store, key = open_object(POINTER)
         publish(Path(scratch), store, key, who="bench", why="bench-quality")

@@ -30,12 +30,7 @@ _HANDLER = "classifier.authorizer.lambda_handler"
 @pytest.fixture(scope="module")
 def aws() -> Iterator[LoopbackAws]:
     with LoopbackAws() as account:
-        account.client("dynamodb").create_table(
-            TableName=_TABLE,
-            AttributeDefinitions=[{"AttributeName": "key_id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "key_id", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        account.create_table(_TABLE, "key_id")
         yield account
 
 

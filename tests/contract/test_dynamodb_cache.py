@@ -35,12 +35,7 @@ FIELDS = {
 @pytest.fixture(scope="module")
 def aws() -> Iterator[LoopbackAws]:
     with LoopbackAws() as account:
-        account.client("dynamodb").create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": "query_hash", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "query_hash", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        account.create_table(TABLE, "query_hash")
         yield account
 
 

@@ -71,6 +71,21 @@ class LoopbackAws:
         self._exit.callback(client.close)
         return client
 
+    def create_table(self, name: str, key: str) -> None:
+        """Make an on-demand DynamoDB table with one text key, as the deployment's tables have."""
+        self.client("dynamodb").create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def create_bucket(self, name: str) -> None:
+        """Make an S3 bucket in this account's region."""
+        self.client("s3").create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+
     def environment(self, *, bedrock_endpoint_url: str | None = None) -> dict[str, str]:
         """Return the variables that make a process talk to this account and to nothing else."""
         variables = {

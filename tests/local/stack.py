@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from regroup.adapters.dynamodb_keys import DynamoKeyStore
 from regroup.adapters.object_store import S3ObjectStore
@@ -123,25 +123,15 @@ class LocalStack:
         return S3ObjectStore(ARTIFACTS, POINTER_PREFIX, lambda: self.aws.client("s3"))
 
     def _provision(self) -> None:
-        s3, dynamodb = self.aws.client("s3"), self.aws.client("dynamodb")
         for bucket in (ARTIFACTS, SAMPLES):
-            s3.create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
-        s3.put_object(Bucket=ARTIFACTS, Key="catalog/catalog.json", Body=self._catalog_content)
-        _create_table(dynamodb, CACHE_TABLE, "query_hash")
-        _create_table(dynamodb, KEYS_TABLE, "key_id")
+            self.aws.create_bucket(bucket)
+        self.aws.client("s3").put_object(
+            Bucket=ARTIFACTS, Key="catalog/catalog.json", Body=self._catalog_content
+        )
+        self.aws.create_table(CACHE_TABLE, "query_hash")
+        self.aws.create_table(KEYS_TABLE, "key_id")
         self.queue_url = self.aws.client("sqs").create_queue(QueueName="interactions")["QueueUrl"]
         self.key, key_id, record = new_key(secrets.token_bytes, note="loopback")
-        DynamoKeyStore(KEYS_TABLE, dynamodb).put(key_id, record)
+        DynamoKeyStore(KEYS_TABLE, self.aws.client("dynamodb")).put(key_id, record)
         if self._artifact is not None:
             publish(self._artifact, self.store(), POINTER, who="loopback", why="served locally")
-
-
-def _create_table(dynamodb: Any, name: str, key: str) -> None:  # noqa: ANN401 - boto3 client
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )

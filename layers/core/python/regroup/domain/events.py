@@ -1,6 +1,6 @@
 """The lines and messages that others read: schema 1, field names as the saved queries use them.
 
-No line holds prompt text; the sampled interaction, which goes to an encrypted queue, does.
+No line holds prompt text; the sampled interaction, which goes to a queue of its own, does.
 """
 
 from collections.abc import Sequence
