@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-clients lint check bench-quality bench-encoder serve locks clean
+.PHONY: help setup demo test test-clients test-demo lint check bench-quality bench-encoder serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ demo: $(READY) ## Show the router's whole life in three minutes (BEDROCK=1: real
 test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)
 	$(BIN)/python -m pytest -q
 
+test-demo: $(READY) ## Run the demo and hold it to its promises (needs nothing beyond setup)
+	@$(BIN)/python -m tests.local.demo --check
+
 test-clients: $(READY) $(COMPAT) ## Ask the served API with the OpenAI SDK (needs the Python package index)
 	$(BIN)/python -m pytest -q tests/clients
 
@@ -56,7 +59,7 @@ lint: $(READY) ## Check style, types and import rules (needs nothing beyond setu
 	$(BIN)/lint-imports
 
 check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs nothing beyond setup)
-	@bash .ci/stages lint test test-clients
+	@bash .ci/stages lint test test-clients test-demo
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality

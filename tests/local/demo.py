@@ -10,10 +10,11 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -66,7 +67,9 @@ def main() -> None:
     """Run the demo, print its table and write `build/bench/demo.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bedrock", action="store_true", help="ask the real models")
-    real = parser.parse_args().bedrock
+    parser.add_argument("--check", action="store_true", help="fail unless the table holds up")
+    arguments = parser.parse_args()
+    real = arguments.bedrock
     catalog = read_catalog(CATALOG.read_bytes(), place=str(CATALOG))
     training, unseen = _questions()
     if real:
@@ -83,6 +86,22 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "demo.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     _print(report, lines, real=real)
+    if arguments.check and (broken := broken_promises(report)):
+        sys.exit(f"the demo does not hold: {', '.join(broken)}")
+
+
+def broken_promises(report: Mapping[str, Any]) -> list[str]:
+    """Return what the stand-ins are made to show and this run does not."""
+    reward = report["router_reward"]
+    promises = {
+        "better than random": reward > report["random_reward"],
+        "better than the blind mix": reward > report["mix_reward"],
+        "no worse than the best single model": reward >= report["best_single_reward"] - 0.01,
+        "no better than the oracle": reward <= report["oracle_reward"],
+        "repeated prompts come from the cache": report["cache_hits"] == REPEATED,
+        "one best model is not routed": report["one_best_verdict"].startswith("do not route"),
+    }
+    return [promise for promise, kept in promises.items() if not kept]
 
 
 def _questions() -> tuple[list[Question], list[Question]]:
