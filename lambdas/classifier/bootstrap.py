@@ -44,8 +44,6 @@ from regroup.ports import Clock, ObjectStore, PredictionCache
 
 _PARALLEL_FETCHES = 4
 
-# A prediction takes milliseconds: a table slower than this is not worth waiting for.
-_CACHE_CONFIG = Config(connect_timeout=0.2, read_timeout=0.2, retries={"total_max_attempts": 1})
 _QUEUE_CONFIG = Config(connect_timeout=0.5, read_timeout=1, retries={"total_max_attempts": 1})
 
 
@@ -198,7 +196,12 @@ def _check_fit(manifest: Manifest, catalog: Catalog) -> None:
 def _cache(settings: Settings) -> PredictionCache | None:
     if settings.cache_table is None:
         return None
-    client = boto3.client("dynamodb", config=_CACHE_CONFIG)
+    # A prediction takes milliseconds: a slow table is not worth waiting for.
+    seconds = settings.cache_timeout_seconds
+    config = Config(
+        connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}
+    )
+    client = boto3.client("dynamodb", config=config)
     return DynamoPredictionCache(
         settings.cache_table, client, ttl_seconds=settings.cache_ttl_seconds
     )

@@ -19,6 +19,8 @@ class Settings:
     """CACHE_TABLE: DynamoDB table of predictions, key `query_hash`. Without it: memory only."""
     cache_ttl_seconds: int = 7 * 24 * 3600
     """CACHE_TTL_SECONDS: how long a prediction is kept."""
+    cache_timeout_seconds: float = 0.2
+    """CACHE_TIMEOUT_SECONDS: how long the table may take; a slower one is bypassed."""
     sample_queue_url: str | None = None
     """SAMPLE_QUEUE_URL: SQS queue of sampled interactions. Without it nothing is sampled."""
     sample_rate: float = 0.0
@@ -53,6 +55,7 @@ class Settings:
             pointer_uri=environ.get("POINTER_URI") or None,
             cache_table=environ.get("CACHE_TABLE") or None,
             cache_ttl_seconds=_number(environ, "CACHE_TTL_SECONDS", 7 * 24 * 3600, int, 1, 10**8),
+            cache_timeout_seconds=_number(environ, "CACHE_TIMEOUT_SECONDS", 0.2, float, 0.01, 10),
             sample_queue_url=environ.get("SAMPLE_QUEUE_URL") or None,
             sample_rate=_number(environ, "SAMPLE_RATE", 0.0, float, 0, 1),
             explore_share=_number(environ, "EXPLORE_SHARE", 0.0, float, 0, 1),

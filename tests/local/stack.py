@@ -106,6 +106,8 @@ class LocalStack:
             "CATALOG_URI": f"s3://{ARTIFACTS}/catalog/catalog.json",
             "POINTER_URI": f"s3://{ARTIFACTS}/{POINTER_PREFIX}/{POINTER}",
             "CACHE_TABLE": CACHE_TABLE,
+            # The emulator may take its time on a busy machine.
+            "CACHE_TIMEOUT_SECONDS": "5",
             "SAMPLE_QUEUE_URL": self.queue_url,
             "SAMPLE_RATE": "1",
             **self._variables,

@@ -38,6 +38,7 @@ def test_every_variable_is_read() -> None:
         "EXPLORE_SHARE": "1",
         "DEFAULT_PRESET": "economy",
         "DEFAULT_CANDIDATE": "haiku",
+        "CACHE_TIMEOUT_SECONDS": "1.5",
         "MODEL_PATH": "/opt/encoder.onnx",
         "KMEANS_PATH": "/opt/kmeans.pkl",
         "N_CLUSTERS": "8",
@@ -48,6 +49,7 @@ def test_every_variable_is_read() -> None:
         pointer_uri="s3://bucket/pointer.json",
         cache_table="cache",
         cache_ttl_seconds=60,
+        cache_timeout_seconds=1.5,
         sample_queue_url="https://sqs/queue",
         sample_rate=0.25,
         explore_share=1.0,
@@ -62,7 +64,8 @@ def test_every_variable_is_read() -> None:
 
 def test_an_empty_variable_is_an_unset_one() -> None:
     names = (
-        "POINTER_URI CACHE_TABLE CACHE_TTL_SECONDS SAMPLE_QUEUE_URL SAMPLE_RATE EXPLORE_SHARE "
+        "POINTER_URI CACHE_TABLE CACHE_TTL_SECONDS CACHE_TIMEOUT_SECONDS SAMPLE_QUEUE_URL "
+        "SAMPLE_RATE EXPLORE_SHARE "
         "DEFAULT_PRESET DEFAULT_CANDIDATE MODEL_PATH KMEANS_PATH N_CLUSTERS CANDIDATE_MODELS"
     )
     empty = dict.fromkeys(names.split(), "")
@@ -86,6 +89,10 @@ def test_a_missing_catalog_is_named(environment: dict[str, str]) -> None:
         *(
             ("CACHE_TTL_SECONDS", value, "from 1 to 100000000")
             for value in ("0", "-1", "1.5", "nan", "100000001", "a day", "9" * 5_000)
+        ),
+        *(
+            ("CACHE_TIMEOUT_SECONDS", value, "from 0.01 to 10")
+            for value in ("0", "11", "nan", "slow")
         ),
         *(
             ("N_CLUSTERS", value, "from 1 to 10000")
