@@ -17,7 +17,7 @@ from regroup.adapters.object_store import open_object
 from regroup.artifact import Manifest
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
-from regroup.errors import ArtifactNotFoundError, RegroupError
+from regroup.errors import ArtifactNotFoundError, DataError, RegroupError
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
@@ -148,9 +148,17 @@ def collect_command(
     )
     with _progress("asking") as report:
         collected = collector.collect(questions, candidates, progress=report)
+    why = ", ".join(f"{cause} ({count} x)" for cause, count in sorted(collected.causes.items()))
+    if collected.failures == len(questions) * len(candidates.names):
+        raise DataError(
+            f"no candidate answered anything: {why}; nothing was written. "
+            "Where it says denied, check credentials, region and model access"
+        )
     write_rows(collected.rows, out)
     console.print(f"spent {collected.spent_usd:.4f} USD; {out} written", soft_wrap=True)
     console.print(f"{collected.failures} answers failed, {collected.over_budget} not asked for")
+    if why:
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(name="publish")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Collected:
     """Answers that no try brought; they are gaps in the rows."""
     over_budget: int
     """Answers not asked for, because they might have gone beyond the budget."""
+    causes: Mapping[str, int]
+    """How often each candidate failed and why, as `haiku: denied`."""
 
 
 @dataclass(slots=True)
@@ -70,7 +73,8 @@ class Budget:
     def settle(self, reserved_usd: float, cost_usd: float) -> None:
         """Replace what was set aside by what the call cost."""
         with self._lock:
-            self.spent_usd += cost_usd - reserved_usd
+            # Rounding may leave a hair below nothing.
+            self.spent_usd = max(0.0, self.spent_usd + cost_usd - reserved_usd)
 
 
 @dataclass(slots=True)
@@ -105,8 +109,9 @@ class Collector:
         return Collected(
             rows=rows,
             spent_usd=self.budget.spent_usd,
-            failures=sum(result.failed for result in results),
+            failures=sum(result.cause is not None for result in results),
             over_budget=sum(result.unaffordable for result in results),
+            causes=Counter(result.cause for result in results if result.cause),
         )
 
     def _ask(self, job: tuple[Question, Candidate]) -> "_Result":
@@ -115,10 +120,10 @@ class Collector:
         if not self.budget.reserve(reserved):
             return _Result(unaffordable=True)
         answer, billed = self._try(question, candidate)
-        if answer is None:
+        if isinstance(answer, UpstreamError):
             # What broke off was billed up to there: all that was set aside counts as spent.
             self.budget.settle(reserved, reserved if billed else 0.0)
-            return _Result(failed=True)
+            return _Result(cause=f"{candidate.name}: {answer.cause}")
         usage = answer.usage
         cost = candidate.cost_usd(
             usage.input,
@@ -130,8 +135,9 @@ class Collector:
         reward = 1.0 if self.score(question.answer, answer.text) else 0.0
         return _Result(reward=reward, cost_usd=cost, output_tokens=usage.output)
 
-    def _try(self, question: Question, candidate: Candidate) -> tuple[Answer | None, bool]:
-        """Return the answer, if one came, and whether anything was billed."""
+    def _try(self, question: Question, candidate: Candidate) -> tuple[Answer | UpstreamError, bool]:
+        """Return the answer, or why none came, and whether anything was billed."""
+        failure: UpstreamError = UpstreamThrottledError()
         request = ChatRequest((Turn("user", question.text),), max_tokens=MAX_TOKENS)
         for number in range(_TRIES):
             events = self.chat_model.stream(
@@ -139,16 +145,17 @@ class Collector:
             )
             try:
                 first = next(events)
-            except UpstreamThrottledError:
+            except UpstreamThrottledError as error:
+                failure = error
                 self.sleep(_FIRST_PAUSE_SECONDS * 2**number)
                 continue
-            except UpstreamError:
-                return None, False
+            except UpstreamError as error:
+                return error, False
             try:
                 return fold(chain([first], events)), True
-            except UpstreamError:
-                return None, True
-        return None, False
+            except UpstreamError as error:
+                return error, True
+        return failure, False
 
 
 def most_usd(text: str, candidate: Candidate) -> float:
@@ -208,7 +215,7 @@ class _Result:
     reward: float | None = None
     cost_usd: float | None = None
     output_tokens: float | None = None
-    failed: bool = False
+    cause: str | None = None
     unaffordable: bool = False
 
 

@@ -73,3 +73,15 @@ def test_the_budget_stops_the_asking_and_says_so(
     spent = float(said.split("spent ")[1].split()[0])
     assert spent <= 0.001
     assert "0 not asked for" not in said
+
+
+def test_where_nobody_answers_nothing_is_written_and_the_cause_is_named(
+    prompts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "labelled.jsonl"
+    with LoopbackBedrock(models=()) as empty, pytest.raises(AssertionError, match="haiku: denied"):
+        regroup(
+            empty, "collect", "--prompts", str(prompts), "--catalog", str(CATALOG),
+            "--budget-usd", "1", "--out", str(out),
+        )  # fmt: skip
+    assert not out.exists()

@@ -98,6 +98,7 @@ def test_an_answer_that_no_try_brings_is_a_gap() -> None:
     collected = made.collect(QUESTIONS[:1], CATALOG_CANDIDATES)
     assert collected.rows[0]["scores"]["llama-70b"] is None  # type: ignore[index]
     assert collected.failures == 1
+    assert collected.causes == {"llama-70b: denied": 1}
 
 
 def test_an_answer_that_broke_off_counts_as_spent() -> None:
