@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-clients test-demo lint check bench-quality bench-encoder serve locks clean
+.PHONY: help setup setup-browser demo test test-clients test-demo test-pages lint check bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -32,6 +32,23 @@ $(LOCKED): requirements/dev.txt .python-version
 	@python=$$(bash layers/find-python.sh) && $$python -m venv --clear .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	@touch $@
+
+# Any Chromium and any Japanese font will do; what is there already is left alone.
+setup-browser: ## Install Chromium and a Japanese font for test-pages (needs apt and root where they are missing)
+	@missing=""; \
+	command -v chromium chromium-browser google-chrome >/dev/null || missing=" chromium"; \
+	[ -n "$$(fc-list :lang=ja 2>/dev/null)" ] || missing="$$missing fonts-noto-cjk"; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "There is no apt-get here: install a Chromium or Chrome and a Japanese font by hand" \
+	        "(Debian calls what is missing:$$missing)." >&2; exit 1; \
+	fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+	    echo "Only root may install$$missing: run 'sudo make setup-browser'." >&2; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -qq; \
+	apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 # With BEDROCK=1 an EC2 instance's own role may be what asks.
 demo: export AWS_EC2_METADATA_DISABLED := $(if $(filter 1,$(BEDROCK)),false,true)
@@ -52,17 +69,35 @@ $(COMPAT): requirements/compat.txt .python-version
 	.venv-compat/bin/python -m pip install -q --require-hashes -r requirements/compat.txt
 	@touch $@
 
+test-pages: $(READY) ## Open the report in headless Chromium (needs setup-browser)
+	$(BIN)/python -m pytest -q tests/pages
+
 lint: $(READY) ## Check style, types and import rules (needs nothing beyond setup)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs nothing beyond setup)
-	@bash .ci/stages lint test test-clients test-demo
+check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs setup-browser)
+	@bash .ci/stages lint test test-clients test-demo test-pages
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality
+
+bench-power: $(READY) ## Measure how often the gate is wrong (needs the data folder: REGROUP_DATA, else ../shared/data)
+	$(BIN)/python -m tests.bench.power
+
+bench-ablation: $(READY) ## Measure what helps the router (needs the data folder: REGROUP_DATA, else ../shared/data)
+	$(BIN)/python -m tests.bench.ablation
+
+bench-newcomer: $(READY) ## Add a model from few labels (needs the data folder: REGROUP_DATA, else ../shared/data)
+	$(BIN)/python -m tests.bench.newcomer
+
+bench-scale: $(READY) ## Train on up to a million synthetic rows (needs 6 GB of disk)
+	$(BIN)/python -m tests.bench.scale
+
+sagemaker-source: $(READY) ## Lay out the source folder of a SageMaker job in build/sagemaker (needs nothing beyond setup)
+	$(BIN)/python -m training.sagemaker_source folder build/sagemaker
 
 bench-encoder: $(READY) ## Measure both encoders, and on Japanese tasks (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.encoder
@@ -74,6 +109,7 @@ locks: ## Resolve the locks again (needs uv)
 	uv pip compile -q pyproject.toml --extra train --extra dev $(LOCK) -o requirements/dev.txt
 	uv pip compile -q pyproject.toml --extra train -c requirements/dev.txt $(LOCK) -o requirements/train.txt
 	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
+	$(BIN)/python -m training.sagemaker_source requirements requirements/train.txt training/requirements.txt
 LOCK := --generate-hashes --no-emit-index-url --no-header --python-version 3.12
 
 clean: ## Remove what was built (.venv stays)

@@ -1,33 +1,64 @@
 """The one command line, `regroup`."""
 
 import getpass
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
-from regroup.artifact import Manifest
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
 from regroup.errors import ArtifactNotFoundError, DataError, RegroupError
+from regroup.report import render
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
 from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
 from training.encoder_choice import encoder_for
+from training.evaluate import evaluate, metrics
+from training.prepare import Options, embed_queries
 from training.prompts import generate, is_correct, write_prompts
-from training.publish import publish, status
-from training.train import Options, train
+from training.publish import ALLOWED_LOSS, publish, status
+from training.report import report_of
+from training.routers import AUTO, NOT_SERVED, ROUTERS
+from training.tables import artifact_table, policy_table
+from training.train import train
 
 BUILD = Path("build")
+
+SERVED = [name for name in ROUTERS if name not in NOT_SERVED]
+
+type EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote. "
+        "Default: e5-small where the data holds Japanese, else minilm."
+    ),
+]
+type CatalogOption = Annotated[
+    Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
+]
+type RouterOption = Annotated[
+    str,
+    typer.Option(
+        help="'auto' serves the best single model where routing does not pay; a name serves that "
+        f"router in any case: {', '.join(SERVED)}."
+    ),
+]
+type AverageOption = Annotated[
+    Literal["rows", "datasets"], typer.Option(help="What counts alike in every mean.")
+]
+type ClustersOption = Annotated[int | None, typer.Option(help="Default: 8 to 16 by silhouette.")]
+type SeedOption = Annotated[int, typer.Option(help="Decides folds and starting points.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -72,32 +103,28 @@ def encoder_command(
 def train_command(
     data: Annotated[Path, typer.Option(help="Labelled data: jsonl, jsonl.gz or parquet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
-    encoder: Annotated[
+    encoder: EncoderOption = None,
+    catalog: CatalogOption = None,
+    router: RouterOption = AUTO,
+    champion: Annotated[
         str | None,
-        typer.Option(
-            help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote. "
-            "Default: e5-small where the data holds Japanese, else minilm."
-        ),
+        typer.Option(help="Pointer of what is live, to compare with: s3://... or file:."),
     ] = None,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
-    ] = None,
-    average: Annotated[
-        Literal["rows", "datasets"], typer.Option(help="What counts alike in every mean.")
-    ] = "rows",
+    average: AverageOption = "rows",
     split: Annotated[str | None, typer.Option(help="Use only the rows of this split.")] = None,
-    n_clusters: Annotated[int | None, typer.Option(help="Default: 8 to 16 by silhouette.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides folds and starting points.")] = 0,
+    n_clusters: ClustersOption = None,
+    seed: SeedOption = 0,
 ) -> None:
     """Train a router on labelled data and write its artifact."""
     rows = read_dataset(data)
     if split is not None:
         rows = rows.split(split)
     options = Options(
+        router=router,
         average=average,
         seed=seed,
         n_clusters=n_clusters,
-        catalog=None if catalog is None else _catalog(catalog),
+        catalog=_catalog_of(catalog),
     )
     with _progress("embedding") as report:
         trained = train(
@@ -106,11 +133,50 @@ def train_command(
             out,
             options=options,
             cache_folder=BUILD / "cache",
+            champion=None if champion is None else open_object(champion),
             progress=report,
         )
-    console.print(_summary(trained.manifest))
+    console.print(artifact_table(trained.manifest))
     console.print(f"artifact {trained.digest} in {out}", soft_wrap=True)
     console.print(trained.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
+
+
+@app.command(name="evaluate")
+def evaluate_command(
+    data: Annotated[Path, typer.Option(help="Labelled data: jsonl, jsonl.gz or parquet.")],
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file.")
+    ] = None,
+    html_out: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
+    ] = None,
+    encoder: EncoderOption = None,
+    catalog: CatalogOption = None,
+    router: RouterOption = AUTO,
+    average: AverageOption = "rows",
+    n_clusters: ClustersOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Compare routers with all that is simpler, on rows held out, and say whether routing pays.
+
+    Rows of split test are predicted by those of split train, where there are both; else every row
+    by the folds without it.
+    """
+    rows = read_dataset(data)
+    options = Options(router, average, seed, n_clusters, _catalog_of(catalog))
+    folder = find_encoder(encoder or encoder_for(rows.texts), BUILD / "encoder")
+    with _progress("embedding") as report:
+        embeddings = embed_queries(rows, folder, cache_folder=BUILD / "cache", progress=report)
+    with console.status("comparing routers"):
+        found = evaluate(rows, embeddings, options)
+    console.print(policy_table(found))
+    console.print(found.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
+    if json_out is not None:
+        _write(json_out, json.dumps(metrics(found), indent=1, ensure_ascii=False) + "\n")
+    if html_out is not None:
+        with console.status("learning curves"):
+            page = render(report_of(found, str(data), made_at=datetime.now(UTC)))
+        _write(html_out, page)
 
 
 @app.command(name="prompts")
@@ -167,10 +233,26 @@ def publish_command(
     to: Annotated[str, typer.Option(help="The pointer: s3://bucket/prefix/pointer.json or file:.")],
     why: Annotated[str, typer.Option(help="Goes into the pointer.")],
     who: Annotated[str | None, typer.Option(help="Goes into the pointer. Default: you.")] = None,
+    allowed_loss: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Reward it may lose to the live router at worst."),
+    ] = ALLOWED_LOSS,
+    force: Annotated[
+        str | None,
+        typer.Option(help="Publish against the gate; this reason goes into the manifest."),
+    ] = None,
 ) -> None:
-    """Make an artifact the live router."""
+    """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
     store, key = open_object(to)
-    pointer = publish(artifact, store, key, who=who or getpass.getuser(), why=why)
+    pointer = publish(
+        artifact,
+        store,
+        key,
+        who=who or getpass.getuser(),
+        why=why,
+        allowed_loss=allowed_loss,
+        force=force,
+    )
     console.print(f"live: {pointer.champion}", soft_wrap=True)
     console.print(f"before: {pointer.previous or 'nothing'}", soft_wrap=True)
 
@@ -189,22 +271,10 @@ def status_command(
     console.print(f"live: {live.pointer.champion}", soft_wrap=True)
     console.print(f"before: {live.pointer.previous or 'nothing'}", soft_wrap=True)
     console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
-    console.print(_summary(live.manifest))
+    if live.manifest.forced is not None:
+        console.print(f"forced: {live.manifest.forced}", highlight=False, markup=False)
+    console.print(artifact_table(live.manifest))
     console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
-
-
-def _summary(manifest: Manifest) -> Table:
-    table = Table(show_header=False, box=None)
-    table.add_row("router", manifest.router)
-    table.add_row("encoder", f"{manifest.encoder.name}, {manifest.encoder.dims} dims")
-    table.add_row("clusters", f"{manifest.n_clusters} (silhouette {manifest.silhouette:.3f})")
-    table.add_row("candidates", ", ".join(manifest.candidates))
-    table.add_row("default", manifest.default_candidate)
-    for name, preset in manifest.presets.items():
-        shares = (("reward", preset.reward_share), ("cost", preset.cost_share))
-        kept = ", ".join(f"{what} {share:.1%}" for what, share in shares if share is not None)
-        table.add_row(name, f"cost weight {preset.cost_weight:.4g} ({kept} of the best single)")
-    return table
 
 
 def _names(listed: str) -> list[str]:
@@ -221,6 +291,16 @@ def _progress(label: str) -> Iterator[Report]:
             bar.update(task, completed=done, total=total)
 
         yield report
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    console.print(f"{path} written", soft_wrap=True)
+
+
+def _catalog_of(path: Path | None) -> Catalog | None:
+    return None if path is None else _catalog(path)
 
 
 def _catalog(path: Path) -> Catalog:

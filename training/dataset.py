@@ -2,11 +2,15 @@
 
 import gzip
 import json
+import math
 import zlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +22,14 @@ from regroup.errors import DataError
 
 type Matrix = NDArray[np.float64]
 
+type _Amounts = dict[str, Annotated[float, Field(ge=0)] | None]
+
 CHARS_PER_TOKEN = 4.0
 """Turns the length of an answer in characters into tokens where the data counts none."""
+
+_PARQUET_ROWS = 4_096
+_BY_CANDIDATE = ("scores", "cost_usd", "output_tokens", "answer_chars")
+_ENCODE = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Row(BaseModel):
@@ -30,9 +40,9 @@ class Row(BaseModel):
     id: str
     text: str
     scores: dict[str, float | None] = Field(min_length=1)
-    cost_usd: dict[str, float | None] = {}
-    output_tokens: dict[str, float | None] = {}
-    answer_chars: dict[str, float | None] = {}
+    cost_usd: _Amounts = Field(default_factory=dict)
+    output_tokens: _Amounts = Field(default_factory=dict)
+    answer_chars: _Amounts = Field(default_factory=dict)
     dataset: str = "all"
     split: str = "train"
 
@@ -89,35 +99,122 @@ class Dataset:
         return self.take(mask)
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Read `*.jsonl`, `*.jsonl.gz` or `*.parquet`.
+def read_dataset(path: Path, *, hash_id: Callable[[str], int] = hash) -> Dataset:
+    """Read `*.jsonl`, `*.jsonl.gz` or `*.parquet`, one row at a time.
+
+    Args:
+        path: the file; it is read again where two rows seem to share an id.
+        hash_id: what is kept of each id. Some may share a hash: the file then tells them apart.
 
     Raises:
         DataError: with the file, the line and what is wrong there.
     """
-    rows: list[Row] = []
-    places: dict[str, str] = {}
+    columns = _Columns()
     digest = sha256()
-    for place, fields in _records(path):
-        row = _row(place, fields)
-        if row.id in places:
-            raise DataError(f"{place}: id: {row.id!r} was used before, in {places[row.id]}")
-        places[row.id] = place
-        rows.append(row)
+    seen: set[int] = set()
+    for place, row in read_rows(path):
+        identity = hash_id(row.id)
+        if identity in seen:
+            _refuse_second(path, place, row.id)
+        seen.add(identity)
+        columns.append(row)
         digest.update(_canonical(row))
-    if not rows:
+    if not columns.texts:
         raise DataError(f"{path} holds no rows")
-    candidates = tuple(sorted({name for row in rows for name in row.scores}))
-    return Dataset(
-        texts=tuple(query_from_text(row.text).text for row in rows),
-        candidates=candidates,
-        rewards=_matrix([row.scores for row in rows], candidates),
-        cost_usd=_matrix([row.cost_usd for row in rows], candidates),
-        output_tokens=_matrix([_tokens(row) for row in rows], candidates),
-        datasets=np.array([row.dataset for row in rows]),
-        splits=np.array([row.split for row in rows]),
-        sha256=digest.hexdigest(),
-    )
+    return columns.dataset(digest.hexdigest())
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield each row with its place, as errors name it; whether ids repeat is not looked at.
+
+    Raises:
+        DataError: with the file, the line and what is wrong there.
+    """
+    for place, fields in _records(path):
+        yield place, _row(place, fields)
+
+
+class _Columns:
+    """Rows as columns of machine numbers, which grow by a row at a time."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._candidates: set[str] = set()
+        self._rewards, self._cost_usd, self._output_tokens = _Numbers(), _Numbers(), _Numbers()
+        self._datasets, self._splits = _Words(), _Words()
+
+    def append(self, row: Row) -> None:
+        at = len(self.texts)
+        self.texts.append(query_from_text(row.text).text)
+        self._candidates.update(row.scores)
+        self._rewards.put(at, row.scores)
+        self._cost_usd.put(at, row.cost_usd)
+        self._output_tokens.put(at, _tokens(row))
+        self._datasets.append(row.dataset)
+        self._splits.append(row.split)
+
+    def dataset(self, digest: str) -> Dataset:
+        candidates = tuple(sorted(self._candidates))
+        shape = (len(self.texts), candidates)
+        return Dataset(
+            texts=tuple(self.texts),
+            candidates=candidates,
+            rewards=self._rewards.matrix(*shape),
+            cost_usd=self._cost_usd.matrix(*shape),
+            output_tokens=self._output_tokens.matrix(*shape),
+            datasets=self._datasets.array(),
+            splits=self._splits.array(),
+            sha256=digest,
+        )
+
+
+class _Numbers:
+    """A column of numbers for each name; a name may appear at any row."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+
+    def put(self, at: int, values: Mapping[str, float | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                continue
+            column = self._columns.get(name)
+            if column is None:
+                column = self._columns[name] = array("d")
+            if len(column) < at:
+                column.extend(repeat(math.nan, at - len(column)))
+            column.append(value)
+
+    def matrix(self, rows: int, names: tuple[str, ...]) -> Matrix:
+        matrix = np.full((rows, len(names)), np.nan)
+        for c, name in enumerate(names):
+            # Popped: no number is held twice for longer than its column is copied.
+            column = self._columns.pop(name, array("d"))
+            matrix[: len(column), c] = column
+        return matrix
+
+
+class _Words:
+    """A column of words that repeat: each row holds the number of its word."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._rows = array("I")
+
+    def append(self, word: str) -> None:
+        self._rows.append(self._numbers.setdefault(word, len(self._numbers)))
+
+    def array(self) -> NDArray[np.str_]:
+        words = np.array(list(self._numbers), np.str_)
+        return np.asarray(words[np.asarray(self._rows)])
+
+
+def _refuse_second(path: Path, place: str, row_id: str) -> None:
+    for earlier, row in read_rows(path):
+        if earlier == place:
+            return
+        if row.id == row_id:
+            raise DataError(f"{place}: id: {row_id!r} was used before, in {earlier}")
 
 
 def _records(path: Path) -> Iterator[tuple[str, object]]:
@@ -151,7 +248,7 @@ def _parquet_records(path: Path) -> Iterator[tuple[str, object]]:
     try:
         with parquet.ParquetFile(path) as table:
             number = 0
-            for batch in table.iter_batches():
+            for batch in table.iter_batches(_PARQUET_ROWS):
                 for record in batch.to_pylist():
                     number += 1
                     known = {k: v for k, v in record.items() if v is not None}
@@ -167,10 +264,12 @@ def _row(place: str, fields: object) -> Row:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{place}: {where or 'the line'}: {first['msg']}") from error
-    for field in ("id", "text", "dataset", "split"):
-        _refuse_surrogates(f"{place}: {field}", getattr(row, field))
+    words = {field: getattr(row, field) for field in ("id", "text", "dataset", "split")}
+    words["a name in scores"] = "".join(row.scores)
+    if not _is_whole("".join(words.values())):
+        broken = next(field for field, word in words.items() if not _is_whole(word))
+        raise DataError(f"{place}: {broken}: half of a surrogate pair, as in a text cut in two")
     for name, reward in row.scores.items():
-        _refuse_surrogates(f"{place}: a name in scores", name)
         if reward is not None and not 0.0 <= reward <= 1.0:
             raise DataError(
                 f"{place}: scores.{name} is {reward}; rewards lie in [0, 1]: scale them first"
@@ -178,21 +277,21 @@ def _row(place: str, fields: object) -> Row:
     return row
 
 
-def _refuse_surrogates(place: str, text: str) -> None:
+def _is_whole(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{place}: half of a surrogate pair, as in a text cut in two") from error
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _canonical(row: Row) -> bytes:
     """Return the row's values alone: null and absent, or another order of names, are the same."""
-    fields: dict[str, object] = {}
-    for name, value in row:
-        if isinstance(value, dict):
-            value = {key: number for key, number in value.items() if number is not None}
-        fields[name] = value
-    return (json.dumps(fields, sort_keys=True, allow_nan=False) + "\n").encode()
+    fields: dict[str, object] = vars(row).copy()
+    for name in _BY_CANDIDATE:
+        numbers: dict[str, float | None] = vars(row)[name]
+        fields[name] = {key: number for key, number in numbers.items() if number is not None}
+    return (_ENCODE(fields) + "\n").encode()
 
 
 def _tokens(row: Row) -> dict[str, float | None]:
@@ -202,8 +301,3 @@ def _tokens(row: Row) -> dict[str, float | None]:
         name: None if chars is None else chars / CHARS_PER_TOKEN
         for name, chars in row.answer_chars.items()
     }
-
-
-def _matrix(rows: list[dict[str, float | None]], candidates: tuple[str, ...]) -> Matrix:
-    values = [[row.get(name) for name in candidates] for row in rows]
-    return np.array(values, dtype=np.float64)

@@ -1,134 +1,248 @@
-"""Compare a router with the best single model on rows that it was not fitted on."""
+"""Compare a router with all that is simpler, and with the best that is possible."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from regroup.artifact import Verdict
-from training.dataset import Matrix
-from training.heads import fit_ridge_cluster, weighted_means
+from training.clusters import Clusters
+from training.dataset import Dataset, Matrix
+from training.frontier import WEIGHTS, at_reward, mean_height, sweep
+from training.gate import FEWEST_TO_LEARN, describe
+from training.intervals import Average, Interval, bootstrap_means, row_weights
+from training.policies import BEST_SINGLE, DEFAULT, mean_outcomes, policies
+from training.prepare import Options, prepare
+from training.ridge import CLOSED_FORM
+from training.routers import ROUTERS
+from training.scenes import (
+    Scene,
+    Staged,
+    Task,
+    stage_folds,
+    stage_split,
+)
+from training.selection import raises_reward
 
-type Average = Literal["rows", "datasets"]
-"""Every row counts alike, or every dataset does."""
+COMPARED = tuple(name for name in ROUTERS if name not in ("best-single", "random"))
+"""Fitted routers in the table; the other two have lines of their own."""
 
-FOLDS = 5
-_DRAWS = 2_000
-_CHUNK_DRAWS = 100
+KEPT = (1.0, 0.98, 0.95)
+"""Shares of the best single candidate's reward whose least cost is reported."""
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean with its 95 % bootstrap interval."""
+class Line:
+    """One policy in the table."""
 
-    mean: float
-    low: float
-    high: float
-
-
-def row_weights(datasets: NDArray[np.str_], average: Average) -> NDArray[np.float64]:
-    """Return the (rows,) weights, of sum 1, that make a weighted mean the wanted average."""
-    if average == "rows":
-        return np.full(len(datasets), 1.0 / len(datasets))
-    _, index, counts = np.unique(datasets, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / (len(counts) * counts[index]), np.float64)
-
-
-def best_single(rewards: Matrix, weights: NDArray[np.float64]) -> int:
-    """Return the column of the candidate with the highest mean reward over these rows."""
-    return int(np.nanargmax(weighted_means(rewards, weights)))
+    name: str
+    reward: float
+    gain: Interval
+    """Over the best single candidate, paired by query."""
+    reward_share: Interval
+    """Of the best single candidate's reward, likewise."""
+    cost_usd: float
+    """Mean of a query."""
+    regret: float
+    """Mean reward that the best answer to each query would have earned more."""
+    accuracy: float
+    """Share of queries where no candidate's answer is better."""
 
 
-def paired_interval(
-    differences: NDArray[np.float64], datasets: NDArray[np.str_], average: Average, *, seed: int
-) -> Interval:
-    """Return the mean difference per query with its bootstrap interval.
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What one router offers between reward and cost."""
 
-    Queries are drawn with replacement, both sides of a query together (Efron and Tibshirani
-    1993); where every dataset counts alike, they are drawn within each dataset.
-    """
-    rng = np.random.default_rng(seed)
-    strata = [differences]
-    if average == "datasets":
-        strata = [differences[datasets == name] for name in np.unique(datasets)]
-    draws = np.mean([_bootstrap_means(values, rng) for values in strata], axis=0)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Interval(float(np.mean([v.mean() for v in strata])), float(low), float(high))
-
-
-def folds(datasets: NDArray[np.str_], *, seed: int) -> Iterator[tuple[NDArray[np.bool_], int]]:
-    """Yield (rows held out, fold number): every dataset is spread evenly over the folds."""
-    order = np.random.default_rng(seed).permutation(len(datasets))
-    order = order[np.argsort(datasets[order], kind="stable")]
-    fold = np.empty(len(datasets), np.intp)
-    fold[order] = np.arange(len(datasets)) % FOLDS
-    for number in range(FOLDS):
-        yield fold == number, number
+    costs: NDArray[np.float64]
+    """(weights,) mean USD at every cost weight"""
+    rewards: NDArray[np.float64]
+    """(weights,)"""
+    area: float
+    """Mean height of its frontier, single candidates included (AIQ, Hu et al. 2024)."""
+    blind_area: float
+    """The same of the single candidates alone."""
+    above_blind: Interval
+    """The difference of the two."""
+    cost_shares: tuple[float, ...]
+    """Least cost that keeps each share in `KEPT`, as a share of the best single's cost."""
 
 
-def out_of_fold(
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that is said of a router."""
+
+    task: Task
+    clusters: Clusters
+    staged: Staged
+    verdict: Verdict
+    lines: tuple[Line, ...]
+    trades: Mapping[str, Trade]
+    """By router; empty where nothing is known of costs."""
+
+    def line(self, name: str) -> Line:
+        """Return the line of a policy."""
+        return next(line for line in self.lines if line.name == name)
+
+
+def evaluate(
+    data: Dataset,
     embeddings: NDArray[np.float32],
-    rewards: Matrix,
-    labels: NDArray[np.intp],
-    n_clusters: int,
-    datasets: NDArray[np.str_],
+    options: Options,
     *,
-    seed: int,
-) -> Matrix:
-    """Return the (rows, candidates) rewards that each row is predicted by the other folds.
+    compared: Sequence[str] = COMPARED,
+) -> Evaluation:
+    """Compare routers on rows held out.
 
-    The clusters are those of all rows: K-means never sees a reward.
-    """
-    predicted = np.empty_like(rewards)
-    for held_out, number in folds(datasets, seed=seed):
-        maps = fit_ridge_cluster(
-            embeddings[~held_out],
-            rewards[~held_out],
-            labels[~held_out],
-            n_clusters,
-            seed=seed + number,
-        )
-        predicted[held_out] = maps.predict(embeddings[held_out], labels[held_out])
-    return predicted
-
-
-def query_blind_mix(
-    costs: NDArray[np.float64], rewards: NDArray[np.float64], budget: float
-) -> float:
-    """Return the best mean reward that mixing models blindly reaches at a mean cost of `budget`.
-
-    It is the upper concave hull of the single models, never falling (RouterBench, Hu et al. 2024):
-    what a router must beat to be worth more than a coin.
+    Rows of split `test` are predicted by those of split `train`, where there are both; else every
+    row by the folds without it.
 
     Args:
-        costs: (candidates,) mean cost of each.
-        rewards: (candidates,) mean reward of each.
-        budget: below the cheapest candidate's cost, the cheapest one's reward is returned.
+        data: labelled rows.
+        embeddings: (rows, dims) of the same rows.
+        options: as for training.
+        compared: routers to measure beside the one in question.
+
+    Raises:
+        DataError: the data cannot be used; the message says what to change.
     """
-    best = float(rewards[costs <= budget].max(initial=rewards[np.argmin(costs)]))
-    for i, cheap in enumerate(costs):
-        for j, dear in enumerate(costs):
-            if cheap <= budget < dear:
-                share = (budget - cheap) / (dear - cheap)
-                best = max(best, float((1 - share) * rewards[i] + share * rewards[j]))
-    return best
+    train = np.flatnonzero(data.splits == "train")
+    has_split = 0 < len(train) < len(data) and bool((data.splits == "test").any())
+    ready = prepare(data, embeddings, options, train if has_split else None)
+    task = Task(
+        data=data,
+        sample=ready.sample,
+        costs=ready.costs,
+        routers=tuple(compared),
+        router=options.router,
+        average=options.average,
+        seed=options.seed,
+    )
+    # Sums over several threads differ from run to run in their last bits.
+    with threadpool_limits(limits=1):
+        staged = stage_split(task) if has_split else stage_folds(task)
+        return measure(task, ready.clusters, staged)
 
 
-def judge(gain: Interval, best: str) -> Verdict:
-    """Say in words whether routing pays: only where the lower bound of the gain is above 0."""
-    numbers = (gain.mean, gain.low, gain.high)
-    points, low, high = (f"{100 * number:z.1f}" for number in numbers)
-    measured = f"gain {points} points, 95 % interval {low} to {high}"
-    route = gain.low > 0
-    sentence = f"route ({measured})" if route else f"do not route: use {best} ({measured})"
-    return Verdict(route, sentence, *numbers)
+def measure(task: Task, clusters: Clusters, staged: Staged) -> Evaluation:
+    """Measure every policy on the staged rows."""
+    average, seed = task.average, task.seed
+    scene = staged.scenes[0]
+    outcomes = mean_outcomes([policies(one) for one in staged.scenes])
+    weights = row_weights(scene.datasets, average)
+    earned = np.stack([one.rewards for one in outcomes.values()], axis=1)
+    means = weights @ earned
+    draws = bootstrap_means(earned, scene.datasets, average, seed=seed)
+    best = list(outcomes).index(BEST_SINGLE)
+    gains = _intervals(means - means[best], draws - draws[:, [best]])
+    shares = _intervals(means / means[best], draws / draws[:, [best]])
+    top = float(weights @ scene.rewards.max(axis=1))
+    lines = tuple(
+        Line(
+            name=name,
+            reward=float(mean),
+            gain=gain,
+            reward_share=share,
+            cost_usd=float(weights @ one.costs),
+            regret=top - float(mean),
+            accuracy=float(weights @ one.right),
+        )
+        for (name, one), mean, gain, share in zip(
+            outcomes.items(), means, gains, shares, strict=True
+        )
+    )
+    trades = {}
+    if scene.costs.paid.any():
+        trades = {
+            name: trade(scene, predicted, average=average, seed=seed)
+            for name, predicted in scene.predicted.items()
+            if name in CLOSED_FORM
+        }
+    gain = next(one.gain for one in lines if one.name == DEFAULT)
+    single = task.data.candidates[int(np.bincount(scene.learned.best_single).argmax())]
+    return Evaluation(task, clusters, staged, _verdict(staged, gain, single), lines, trades)
 
 
-def _bootstrap_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    means = [
-        values[rng.integers(len(values), size=(_CHUNK_DRAWS, len(values)))].mean(axis=1)
-        for _ in range(_DRAWS // _CHUNK_DRAWS)
-    ]
-    return np.concatenate(means)
+def trade(scene: Scene, predicted: Matrix, *, average: Average, seed: int) -> Trade:
+    """Return the frontier of a router between the cheapest and the dearest candidate.
+
+    Args:
+        scene: the rows, with costs.
+        predicted: (rows, candidates)
+        average: what counts alike in every mean.
+        seed: decides the bootstrap's draws.
+    """
+    rewards, paid = scene.rewards, scene.costs.paid
+    default = int(np.bincount(scene.learned.best_single).argmax())
+    swept = sweep(predicted, rewards, scene.costs.expected, paid, default, 0.0)
+    points, singles = len(WEIGHTS), rewards.shape[1]
+    columns = np.concatenate([swept.rewards, rewards, swept.costs, paid], axis=1)
+    means = row_weights(scene.datasets, average) @ columns
+    draws = bootstrap_means(columns, scene.datasets, average, seed=seed)
+    area, blind = _areas(means, points, singles)
+    differences = [np.subtract(*_areas(draw, points, singles)) for draw in draws]
+    low, high = np.quantile(differences, (0.025, 0.975))
+    got, cost = means[: points + singles], means[points + singles :]
+    best_reward, best_cost = got[points + default], cost[points + default]
+    return Trade(
+        costs=cost[:points],
+        rewards=got[:points],
+        area=area,
+        blind_area=blind,
+        above_blind=Interval(area - blind, float(low), float(high)),
+        cost_shares=tuple(at_reward(cost, got, keep * best_reward) / best_cost for keep in KEPT),
+    )
+
+
+def metrics(evaluation: Evaluation) -> dict[str, float | str]:
+    """Return the flat figures of `metrics.json`."""
+    staged = evaluation.staged
+    best, router = evaluation.line(BEST_SINGLE), evaluation.line(DEFAULT)
+    default = int(np.bincount(staged.scenes[0].learned.best_single).argmax())
+    flat: dict[str, float | str] = {
+        "rows": len(staged.rows),
+        "best_single": evaluation.task.data.candidates[default],
+        "best_single_mean": best.reward,
+        "router": staged.selection.router,
+        "router_mean": router.reward,
+        "gain": router.gain.mean,
+        "gain_low": router.gain.low,
+        "gain_high": router.gain.high,
+        "verdict": evaluation.verdict.sentence,
+        "route": float(evaluation.verdict.route),
+        "min_margin": staged.selection.min_margin,
+    }
+    for line in evaluation.lines:
+        key = _key(line.name)
+        flat[f"{key}_reward"] = line.reward
+        flat[f"{key}_cost_usd"] = line.cost_usd
+        flat[f"{key}_accuracy"] = line.accuracy
+    for name, one in evaluation.trades.items():
+        flat[f"{_key(name)}_aiq"] = one.area
+        flat[f"{_key(name)}_aiq_above_blind"] = one.above_blind.mean
+    return flat
+
+
+def _key(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def _verdict(staged: Staged, gain: Interval, best: str) -> Verdict:
+    """Return the gate's word, said with the figures of the evaluated rows."""
+    verdict = staged.selection.verdict
+    if raises_reward(staged.selection) and len(staged.rows) >= FEWEST_TO_LEARN:
+        return describe(gain, route=verdict.route, best=best)
+    return verdict
+
+
+def _intervals(means: NDArray[np.float64], draws: Matrix) -> list[Interval]:
+    ends = np.quantile(draws, (0.025, 0.975), axis=0)
+    return [Interval(*(float(number) for number in one)) for one in zip(means, *ends, strict=True)]
+
+
+def _areas(means: NDArray[np.float64], points: int, singles: int) -> tuple[float, float]:
+    rewards, costs = means[: points + singles], means[points + singles :]
+    low, high = costs[points:].min(), costs[points:].max()
+    blind = mean_height(costs[points:], rewards[points:], low, high)
+    return mean_height(costs, rewards, low, high), blind

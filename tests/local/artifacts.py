@@ -8,7 +8,8 @@ from tests.local.sample_data import write_sample_data
 from tests.local.stack import CATALOG, ROOT
 from training.dataset import read_dataset
 from training.encoder import ensure_minilm
-from training.train import Options, train
+from training.prepare import Options
+from training.train import train
 
 BUILD = ROOT / "build"
 

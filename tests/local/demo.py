@@ -41,8 +41,9 @@ from training.collect import (
 )
 from training.dataset import Dataset, read_dataset
 from training.encoder import ensure_encoder
+from training.prepare import Options
 from training.prompts import KINDS, generate, is_correct
-from training.train import Options, train
+from training.train import train
 
 LANGUAGES = ("en", "ja")
 TRAINING_PROMPTS, UNSEEN_PROMPTS, REPEATED = 1_500, 300, 60

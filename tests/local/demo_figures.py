@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluate import query_blind_mix
+from training.frontier import at_cost
 
 type Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def table_lines(answers: Answers, *, best_single: str, cheapest: str) -> list[Li
     # Of several right answers the oracle takes the cheapest.
     best = np.lexsort((answers.costs_usd, -answers.rewards), axis=1)[:, 0]
     router_cost = float(answers.router_costs_usd.sum())
-    mix = query_blind_mix(
+    mix = at_cost(
         answers.costs_usd.mean(axis=0), answers.rewards.mean(axis=0), router_cost / prompts
     )
     return [

@@ -19,14 +19,19 @@ from regroup.artifact import (
     HEADS,
     MANIFEST,
     PARTS,
+    UNCERTAINTY,
+    describe_parts,
     digest_of,
     load_artifact,
     read_heads,
     read_kmeans,
     read_manifest,
+    read_uncertainty,
     write_artifact,
     write_heads,
+    write_uncertainty,
 )
+from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactError, ArtifactIncompatibleError
 from tests.local.small_artifact import small_artifact, small_heads
 
@@ -258,3 +263,120 @@ def test_heads_of_other_shapes_are_refused(clusters: int, candidates: int, dims:
     else:
         with pytest.raises(ArtifactIncompatibleError):
             read_heads(write_heads(heads), names, centroids)
+
+
+def small_uncertainty(clusters: int = 3, candidates: int = 2, dims: int = 4) -> Uncertainty:
+    return Uncertainty(
+        centre=RNG.normal(size=dims).astype(np.float32),
+        basis=np.eye(dims, dtype=np.float32),
+        spectrum=RNG.random((candidates, dims)),
+        penalty=np.full((2, candidates), np.inf),
+        noise=RNG.random((2, candidates)),
+        mass=np.full(candidates, 100.0),
+        cluster_variance=RNG.random((2, clusters, candidates)),
+        choice_weight=np.ones((2, candidates)),
+        gain_x=np.array([0.0, 0.1]),
+        gain_y=np.array([0.0, 0.05]),
+        best_x=np.array([0.3, 0.3 + 1e-9, 0.7]),
+        best_y=np.array([0.5, 0.6, 0.8]),
+    )
+
+
+def publish_with(uncertainty: bytes, folder: Path) -> str:
+    manifest, parts = small_artifact()
+    parts[UNCERTAINTY] = uncertainty
+    return write_artifact(folder, replace(manifest, parts=describe_parts(parts)), parts)
+
+
+def test_an_artifact_may_hold_its_uncertainty(tmp_path: Path) -> None:
+    written = small_uncertainty()
+    digest = publish_with(write_uncertainty(written), tmp_path)
+    found = load_artifact(digest, fetch_from(tmp_path)).uncertainty
+    assert found is not None
+    for name in Uncertainty.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+        assert getattr(found, name).dtype == getattr(written, name).dtype
+
+
+def test_an_artifact_without_uncertainty_is_read(published: tuple[str, Path]) -> None:
+    digest, folder = published
+    assert load_artifact(digest, fetch_from(folder)).uncertainty is None
+
+
+def test_uncertainty_that_the_manifest_does_not_name_is_not_read(
+    published: tuple[str, Path],
+) -> None:
+    digest, folder = published
+    (folder / UNCERTAINTY).write_bytes(write_uncertainty(small_uncertainty()))
+    assert load_artifact(digest, fetch_from(folder)).uncertainty is None
+
+
+@pytest.mark.parametrize("eighth", range(8))
+def test_uncertainty_with_a_flipped_bit_or_cut_short_is_refused(
+    eighth: int, tmp_path: Path
+) -> None:
+    digest = publish_with(write_uncertainty(small_uncertainty()), tmp_path)
+    content = (tmp_path / UNCERTAINTY).read_bytes()
+    at = eighth * len(content) // 8
+    flipped = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    for broken in (flipped, content[:at]):
+        (tmp_path / UNCERTAINTY).write_bytes(broken)
+        with pytest.raises(ArtifactCorruptError, match=UNCERTAINTY):
+            load_artifact(digest, fetch_from(tmp_path))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 4), (3, 1, 4), (3, 2, 5)])
+def test_uncertainty_of_other_heads_is_refused(shape: tuple[int, int, int], tmp_path: Path) -> None:
+    digest = publish_with(write_uncertainty(small_uncertainty(*shape)), tmp_path)
+    with pytest.raises(ArtifactIncompatibleError, match="do not fit"):
+        load_artifact(digest, fetch_from(tmp_path))
+
+
+def with_array(name: str, values: object) -> bytes:
+    arrays = {one: getattr(small_uncertainty(), one) for one in Uncertainty.__dataclass_fields__}
+    buffer = io.BytesIO()
+    np.savez(buffer, **{**arrays, name: values})
+    return buffer.getvalue()
+
+
+def test_uncertainty_with_a_number_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ArtifactIncompatibleError, match="noise"):
+        read_uncertainty(with_array("noise", np.full((2, 2), np.nan)), small_heads())
+
+
+def test_uncertainty_without_an_array_is_refused() -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, centre=np.zeros(4))
+    with pytest.raises(ArtifactCorruptError, match=UNCERTAINTY):
+        read_uncertainty(buffer.getvalue(), small_heads())
+
+
+def test_uncertainty_that_holds_objects_is_not_unpickled(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    content = with_array("noise", np.array([Poison(canary)], dtype=object))
+    with pytest.raises(ArtifactCorruptError, match=UNCERTAINTY):
+        read_uncertainty(content, small_heads())
+    assert not canary.exists()
+
+
+def test_uncertainty_that_unpacks_beyond_the_limit_is_refused_before_unpacking() -> None:
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("basis.npy", "w", force_zip64=True) as part,
+    ):
+        for _ in range(65):
+            part.write(bytes(1 << 20))
+    with pytest.raises(ArtifactCorruptError, match="at most"):
+        read_uncertainty(buffer.getvalue(), small_heads())
+
+
+@pytest.mark.parametrize(
+    ("what", "offset", "value"),
+    [("a later zip", 6, 255), ("encrypted", 8, 1), ("patched", 8, 32), ("packed oddly", 10, 99)],
+)
+def test_an_archive_that_zipfile_cannot_read_is_refused(what: str, offset: int, value: int) -> None:
+    content = bytearray(write_uncertainty(small_uncertainty()))
+    content[content.index(b"PK\x01\x02") + offset] = value
+    with pytest.raises(ArtifactCorruptError, match=UNCERTAINTY):
+        read_uncertainty(bytes(content), small_heads())

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import tracemalloc
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -10,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from regroup.domain.query import MAX_CHARS
 from regroup.errors import DataError
-from training.dataset import CHARS_PER_TOKEN, Dataset, read_dataset
+from training.dataset import CHARS_PER_TOKEN, Dataset, read_dataset, read_rows
 
 type Record = dict[str, object]
 
@@ -84,7 +85,7 @@ def same(one: Dataset, other: Dataset) -> bool:
     return words and numbers and origins
 
 
-def read_rows(folder: Path, rows: list[Record]) -> Dataset:
+def read_back(folder: Path, rows: list[Record]) -> Dataset:
     return read_dataset(write_jsonl(folder, rows))
 
 
@@ -92,11 +93,11 @@ def read_rows(folder: Path, rows: list[Record]) -> Dataset:
 def test_every_format_gives_the_same_data(
     write: Callable[[Path, list[Record]], Path], tmp_path: Path
 ) -> None:
-    assert same(read_dataset(write(tmp_path, ROWS)), read_rows(tmp_path, ROWS))
+    assert same(read_dataset(write(tmp_path, ROWS)), read_back(tmp_path, ROWS))
 
 
 def test_the_data_are_as_written_and_gaps_are_nan(tmp_path: Path) -> None:
-    data = read_rows(tmp_path, ROWS)
+    data = read_back(tmp_path, ROWS)
     nan = math.nan
     assert data.texts == ("How do I boil an egg?", "日本の首都は?", "")
     assert data.candidates == ("a", "b", "c")
@@ -109,7 +110,7 @@ def test_the_data_are_as_written_and_gaps_are_nan(tmp_path: Path) -> None:
 def test_characters_of_answers_become_tokens_where_none_are_counted(tmp_path: Path) -> None:
     both = {"output_tokens": {"a": 7.0}, "answer_chars": {"a": 400.0, "b": 400.0}}
     rows = [ROWS[1] | {"answer_chars": {"b": 40.0, "c": None}}, ROWS[0] | both]
-    data = read_rows(tmp_path, rows)
+    data = read_back(tmp_path, rows)
     nan = math.nan
     np.testing.assert_equal(
         data.output_tokens, [[nan, 40.0 / CHARS_PER_TOKEN, nan], [7.0, nan, nan]]
@@ -119,23 +120,113 @@ def test_characters_of_answers_become_tokens_where_none_are_counted(tmp_path: Pa
 def test_texts_are_the_queries_that_the_classifier_would_build(tmp_path: Path) -> None:
     texts = ("x" * 20_000, "e\u0301")
     rows = [ROWS[0] | {"id": text[:1], "text": text} for text in texts]
-    data = read_rows(tmp_path, rows)
+    data = read_back(tmp_path, rows)
     assert len(data.texts[0]) == MAX_CHARS
     assert data.texts[1] == "\u00e9"
+
+
+names = st.sampled_from(["a", "b", "c", "d"])
+amounts = st.dictionaries(names, st.none() | st.floats(0, 1), max_size=4)
+records = st.fixed_dictionaries(
+    {
+        "text": st.text("xyz", max_size=3),
+        "scores": st.dictionaries(names, st.none() | st.floats(0, 1), min_size=1, max_size=4),
+        "cost_usd": amounts,
+        "output_tokens": amounts,
+        "dataset": st.sampled_from(["kitchen", "atlas", "a much longer name than the others"]),
+        "split": st.sampled_from(["train", "test"]),
+    }
+)
+
+
+def by_row(rows: list[Record], field: str, candidates: tuple[str, ...]) -> list[list[float]]:
+    """Look every value up in its own row."""
+    found = []
+    for row in rows:
+        values = row[field]
+        assert isinstance(values, dict)
+        numbers = (values.get(name) for name in candidates)
+        found.append([math.nan if number is None else number for number in numbers])
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(records, min_size=1, max_size=12))
+def test_each_value_lies_in_its_row_wherever_its_candidate_first_appears(
+    tmp_path: Path, rows: list[Record]
+) -> None:
+    data = read_back(tmp_path, [{"id": str(n), **row} for n, row in enumerate(rows)])
+    scores = [row["scores"] for row in rows]
+    assert data.candidates == tuple(sorted({c for one in scores for c in one}))  # type: ignore[attr-defined]
+    np.testing.assert_equal(data.rewards, by_row(rows, "scores", data.candidates))
+    np.testing.assert_equal(data.cost_usd, by_row(rows, "cost_usd", data.candidates))
+    np.testing.assert_equal(data.output_tokens, by_row(rows, "output_tokens", data.candidates))
+    assert data.datasets.tolist() == [row["dataset"] for row in rows]
+    assert data.splits.tolist() == [row["split"] for row in rows]
+
+
+def test_the_digest_is_the_one_it_always_was(tmp_path: Path) -> None:
+    # Artifacts name their data by it: a new reader must not rename data that did not change.
+    assert read_back(tmp_path, ROWS).sha256 == (
+        "67c9018b3c79190131fac70c3235033466dc2f652ec225d2fb13531e408202c4"
+    )
+
+
+@pytest.mark.parametrize("write", [write_jsonl, write_gzip, write_parquet])
+def test_rows_are_read_one_at_a_time_each_with_its_place(
+    write: Callable[[Path, list[Record]], Path], tmp_path: Path
+) -> None:
+    path = write(tmp_path, [*ROWS[:2], ROWS[2] | {"scores": {"a": 2.0}}])
+    rows = read_rows(path)
+    unit = "row" if path.suffix == ".parquet" else "line"
+    assert [(place, row.id) for place, row in (next(rows), next(rows))] == [
+        (f"{path}, {unit} 1", "1"),
+        (f"{path}, {unit} 2", "2"),
+    ]
+    with pytest.raises(DataError, match=r"3: scores\.a is 2\.0"):
+        next(rows)
+
+
+def test_rows_are_not_kept_as_they_are_read(tmp_path: Path) -> None:
+    numbers = {f"candidate-{n}": 0.5 for n in range(8)}
+    text = "a text of some length, as a short question has"
+    rows: list[Record] = [
+        {"id": f"row {n}", "text": text, "scores": numbers, "cost_usd": numbers}
+        for n in range(2_000)
+    ]
+    path = write_gzip(tmp_path, rows)
+    read_dataset(path)
+    tracemalloc.start()
+    try:
+        read_dataset(path)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Three matrices of eight numbers, the columns of two of them, a text and an id's hash; two
+    # dictionaries of eight numbers alone would weigh more.
+    assert peak_bytes / len(rows) < 700
+
+
+def test_ids_of_one_hash_are_not_taken_for_one_id(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path, ROWS)
+    assert same(read_dataset(path, hash_id=lambda _: 7), read_dataset(path))
+    write_jsonl(tmp_path, [*ROWS, ROWS[1]])
+    with pytest.raises(DataError, match=r"line 4: id: '2' was used before, in .*, line 2"):
+        read_dataset(path, hash_id=lambda _: 7)
 
 
 def test_blank_lines_and_unknown_fields_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "spaced.jsonl"
     path.write_bytes(b"\n" + lines([row | {"mood": {"sunny": True}} for row in ROWS]) + b"  \n")
-    assert same(read_dataset(path), read_rows(tmp_path, ROWS))
+    assert same(read_dataset(path), read_back(tmp_path, ROWS))
 
 
 def test_only_values_decide_the_digest_not_how_they_are_written(tmp_path: Path) -> None:
-    plain = read_rows(tmp_path, ROWS)
+    plain = read_back(tmp_path, ROWS)
     turned: list[Record] = [dict(reversed(row.items())) for row in ROWS]
     turned[0]["scores"] = {"c": None, "b": 0.5, "a": 1}
     turned[2]["cost_usd"] = {"a": None}
-    assert same(read_rows(tmp_path, turned), plain)
+    assert same(read_back(tmp_path, turned), plain)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +246,11 @@ def test_only_values_decide_the_digest_not_how_they_are_written(tmp_path: Path) 
 )
 def test_the_digest_changes_with_any_value(field: str, value: object, tmp_path: Path) -> None:
     changed = [ROWS[0] | {field: value}, *ROWS[1:]]
-    assert read_rows(tmp_path, changed).sha256 != read_rows(tmp_path, ROWS).sha256
+    assert read_back(tmp_path, changed).sha256 != read_back(tmp_path, ROWS).sha256
 
 
 def test_the_digest_changes_with_the_order(tmp_path: Path) -> None:
-    digests = {read_rows(tmp_path, list(rows)).sha256 for rows in permutations(ROWS)}
+    digests = {read_back(tmp_path, list(rows)).sha256 for rows in permutations(ROWS)}
     assert len(digests) == 6
 
 
@@ -183,13 +274,13 @@ def test_the_digest_of_taken_rows_names_which_and_in_which_order(order: list[int
 
 
 def test_rows_are_taken_by_mask_as_by_index(tmp_path: Path) -> None:
-    data = read_rows(tmp_path, ROWS)
+    data = read_back(tmp_path, ROWS)
     assert same(data.take(np.array([True, False, True])), data.take(np.array([0, 2], np.intp)))
     assert data.take(np.array([True, False, True])).sha256 != data.sha256
 
 
 def test_a_split_holds_its_rows_alone(tmp_path: Path) -> None:
-    data = read_rows(tmp_path, ROWS)
+    data = read_back(tmp_path, ROWS)
     assert data.split("train").texts == (data.texts[0], data.texts[2])
     assert len(data.split("test")) == 1
     with pytest.raises(DataError, match=r"no row has split 'dev'; the data has: test, train"):
@@ -229,6 +320,9 @@ def line(**changes: object) -> bytes:
         (line(scores={"a": math.inf}), r"scores\.a: .*finite"),
         (line(scores={"a": 10**400}), r"scores\.a: "),
         (line(cost_usd={"b": math.nan}), r"cost_usd\.b: .*finite"),
+        (line(cost_usd={"b": -1e-9}), r"cost_usd\.b: .*greater than or equal to 0"),
+        (line(output_tokens={"b": -1}), r"output_tokens\.b: .*greater than or equal to 0"),
+        (line(answer_chars={"c": -40.0}), r"answer_chars\.c: .*greater than or equal to 0"),
         (line(text="cut in two \ud83d"), "text: half of a surrogate pair"),
         (line(id="\ud83d"), "id: half of a surrogate pair"),
         (line(dataset="\udc00"), "dataset: half of a surrogate pair"),

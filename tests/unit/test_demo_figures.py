@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.local.demo import broken_promises
 from tests.local.demo_figures import Answers, table_lines
-from training.evaluate import query_blind_mix
+from training.frontier import at_cost
 
 ANSWERS = Answers(
     candidates=("cheap", "dear"),
@@ -48,7 +48,7 @@ def test_a_part_of_the_prompts_has_its_own_table() -> None:
 def test_a_blind_mix_lies_on_the_line_between_two_models(budget: float, reward: float) -> None:
     # The third model lies below that line, so no mix uses it.
     costs, rewards = np.array([1.0, 10.0, 5.0]), np.array([0.2, 0.8, 0.3])
-    assert query_blind_mix(costs, rewards, budget) == pytest.approx(reward)
+    assert at_cost(costs, rewards, budget) == pytest.approx(reward)
 
 
 @given(models, st.floats(0, 12), st.floats(0, 12))
@@ -57,8 +57,8 @@ def test_a_blind_mix_never_falls_with_the_budget_and_never_beats_the_best_model(
 ) -> None:
     costs, rewards = (np.array(column) for column in zip(*pairs, strict=True))
     low, high = sorted((one, other))
-    less = query_blind_mix(costs, rewards, low)
-    more = query_blind_mix(costs, rewards, high)
+    less = at_cost(costs, rewards, low)
+    more = at_cost(costs, rewards, high)
     assert less <= more + 1e-9 or low < costs.min()
     assert rewards.min() - 1e-9 <= less <= rewards.max() + 1e-9
 

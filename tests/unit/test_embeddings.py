@@ -1,8 +1,12 @@
 """Embedding many texts: each once, kept between runs, told as they are done."""
 
+import resource
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +70,88 @@ def test_only_new_texts_are_encoded(cache: Path) -> None:
     again = CountingEncoder()
     embed(["bread", "ham"], again, cache_path=cache)
     assert again.asked == ["bread"]
+
+
+MAPPED, UNMAPPED = 0, 1_000_000
+
+
+@pytest.mark.parametrize("map_above_bytes", [MAPPED, UNMAPPED])
+def test_a_mapped_result_is_as_one_in_memory(map_above_bytes: int, cache: Path) -> None:
+    texts = [f"text {n % 700}" for n in range(1_500)]
+    found = embed(texts, CountingEncoder(), cache_path=cache, map_above_bytes=map_above_bytes)
+    assert_embedded(found, texts)
+    assert type(found) is np.ndarray
+    assert found.flags.c_contiguous
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 0.0
+
+
+def test_a_mapped_result_leaves_nothing_behind_and_outlives_the_cache(cache: Path) -> None:
+    texts = [f"text {n}" for n in range(600)]
+    found = embed(texts, CountingEncoder(), cache_path=cache, map_above_bytes=MAPPED)
+    assert list(cache.parent.iterdir()) == [cache]
+    cache.unlink()
+    cache.parent.rmdir()
+    assert_embedded(found, texts)
+
+
+class WideEncoder:
+    """Gives embeddings that weigh far more than their texts."""
+
+    def encode(self, text: str) -> NDArray[np.float32]:
+        return np.full(1_000, len(text), np.float32)
+
+
+def test_a_mapped_result_is_never_held_in_memory(cache: Path) -> None:
+    texts = [str(n) for n in range(4_000)]
+    embed(texts, WideEncoder(), cache_path=cache)
+    tracemalloc.start()
+    try:
+        found = embed(texts, WideEncoder(), cache_path=cache, map_above_bytes=MAPPED)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.shape == (4_000, 1_000)
+    assert peak_bytes < found.nbytes / 2
+
+
+def test_of_no_texts_there_are_no_embeddings(cache: Path) -> None:
+    assert embed([], CountingEncoder(), cache_path=cache).shape[0] == 0
+
+
+def test_runs_that_share_a_cache_do_not_disturb_each_other(cache: Path) -> None:
+    texts = [f"text {n}" for n in range(900)]
+    each = [texts, texts[::-1], texts[300:] + texts[:300]]
+    with ThreadPoolExecutor(len(each)) as pool:
+        runs = [pool.submit(embed, one, CountingEncoder(), cache_path=cache) for one in each]
+        for one, run in zip(each, runs, strict=True):
+            assert_embedded(run.result(), one)
+    again = CountingEncoder()
+    assert_embedded(embed(texts, again, cache_path=cache), texts)
+    assert again.asked == []
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """Let no file grow larger, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_folder_without_room_for_the_result_is_named(cache: Path) -> None:
+    texts = [f"text {n}" for n in range(600)]
+    embed(texts, CountingEncoder(), cache_path=cache)
+    with (
+        files_of_at_most(1_000),
+        pytest.raises(
+            DataError, match=r"made cannot hold the embeddings of 600 texts .*: make room"
+        ),
+    ):
+        embed(texts, CountingEncoder(), cache_path=cache, map_above_bytes=MAPPED)
 
 
 @settings(
@@ -135,6 +221,20 @@ def a_cut_vector(path: Path) -> None:
     cache.close()
 
 
+def an_empty_vector(path: Path) -> None:
+    embed(["egg"], CountingEncoder(), cache_path=path)
+    with sqlite3.connect(path) as cache:
+        cache.execute("UPDATE embeddings SET vector = x''")
+    cache.close()
+
+
+def no_vector(path: Path) -> None:
+    embed(["egg"], CountingEncoder(), cache_path=path)
+    with sqlite3.connect(path) as cache:
+        cache.execute("UPDATE embeddings SET vector = NULL")
+    cache.close()
+
+
 def a_longer_vector(path: Path) -> None:
     embed(["egg"], CountingEncoder(), cache_path=path)
     with sqlite3.connect(path) as cache:
@@ -143,7 +243,17 @@ def a_longer_vector(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [not_a_database, torn, another_table, a_cut_vector, a_longer_vector, Path.mkdir]
+    "damage",
+    [
+        not_a_database,
+        torn,
+        another_table,
+        a_cut_vector,
+        an_empty_vector,
+        no_vector,
+        a_longer_vector,
+        Path.mkdir,
+    ],
 )
 def test_a_broken_cache_is_named_with_the_cure(
     damage: Callable[[Path], None], tmp_path: Path
@@ -159,3 +269,10 @@ def test_a_broken_cache_is_named_with_the_cure(
 def test_an_error_of_the_encoder_is_not_blamed_on_the_cache(cache: Path) -> None:
     with pytest.raises(InterruptedError):
         embed(["egg"], CountingEncoder(fails_after=0), cache_path=cache)
+
+
+def test_a_cache_of_empty_vectors_alone_is_broken_too(tmp_path: Path) -> None:
+    path = tmp_path / "broken.sqlite"
+    an_empty_vector(path)
+    with pytest.raises(DataError, match=r"broken\.sqlite cannot be used .* delete it"):
+        embed(["egg"], CountingEncoder(), cache_path=path)

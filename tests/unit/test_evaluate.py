@@ -1,183 +1,186 @@
-"""Judging a router: fair averages, honest intervals, and no row predicted by a fit that saw it."""
+"""The evaluation: every policy on rows held out, in worlds whose truth is known."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from training.evaluate import (
-    FOLDS,
-    Average,
-    Interval,
-    best_single,
-    folds,
-    judge,
-    out_of_fold,
-    paired_interval,
-    row_weights,
-)
-from training.heads import fit_ridge_cluster
+from regroup.errors import DataError
+from tests.local.planted import World, world
+from training.clusters import Clusters, fit_clusters
+from training.curves import bandit_curve, ground_of, learning_curve, one_label_a_row
+from training.evaluate import Evaluation, measure, metrics
+from training.policies import BEST_SINGLE, DEFAULT
+from training.presets import expected_costs, paid_costs
+from training.scenes import Task, stage_folds, stage_split
+from training.selection import Costs
 
-AVERAGES: tuple[Average, ...] = ("rows", "datasets")
-origins = st.lists(st.sampled_from("abc"), min_size=1, max_size=60).map(np.array)
+PRICES = (0.001, 0.002, 0.05)
+COMPARED = ("cluster-mean", "ridge-cluster", "softmax", "knn")
 
 
-@pytest.mark.parametrize("average", AVERAGES)
-@given(datasets=origins)
-def test_weights_sum_to_one(average: Average, datasets: NDArray[np.str_]) -> None:
-    weights = row_weights(datasets, average)
-    assert weights.sum() == pytest.approx(1.0)
-    assert (weights > 0).all()
+def task_of(one: World, *, router: str = "auto", compared: tuple[str, ...] = COMPARED) -> Task:
+    expected = expected_costs(one.data, one.data, None, np.zeros_like(one.data.rewards))
+    costs = Costs(expected, paid_costs(one.data, expected))
+    return Task(one.data, one.sample, costs, compared, router, "rows", 0)
 
 
-@given(origins)
-def test_rows_count_alike_or_datasets_do(datasets: NDArray[np.str_]) -> None:
-    assert len(set(row_weights(datasets, "rows").tolist())) == 1
-    weights = row_weights(datasets, "datasets")
-    names = np.unique(datasets)
-    for name in names:
-        assert weights[datasets == name].sum() == pytest.approx(1.0 / len(names))
+def split_in_two(one: World) -> World:
+    splits = np.array(["train", "train", "test"] * len(one.data.texts))[: len(one.data.texts)]
+    return replace(one, data=replace(one.data, splits=splits))
 
 
-# Candidate 0 wins the large data set, candidate 1 the two small ones.
-DATASETS = np.array(["large"] * 8 + ["small"] * 2 + ["tiny"])
-REWARDS = np.array([[1.0, 0.5]] * 8 + [[0.0, 1.0]] * 3)
+def clusters_of(one: World) -> Clusters:
+    return fit_clusters(one.sample.embeddings, seed=0, n_clusters=4)
 
 
-@pytest.mark.parametrize(("average", "best"), [("rows", 0), ("datasets", 1)])
-def test_the_best_single_candidate_depends_on_what_counts_alike(
-    average: Average, best: int
+@cache
+def by_split() -> Evaluation:
+    one = split_in_two(world(1_500, prices=PRICES, datasets=2))
+    task = task_of(one)
+    return measure(task, clusters_of(one), stage_split(task))
+
+
+@cache
+def by_folds() -> Evaluation:
+    one = world(900)
+    task = task_of(one, compared=("cluster-mean", "ridge-cluster"))
+    return measure(task, clusters_of(one), stage_folds(task))
+
+
+@pytest.mark.parametrize("evaluation", [by_split, by_folds], ids=["split", "folds"])
+def test_no_policy_beats_asking_all_and_none_of_the_routers_loses_to_chance(
+    evaluation: Callable[[], Evaluation],
 ) -> None:
-    assert best_single(REWARDS, row_weights(DATASETS, average)) == best
+    found = evaluation()
+    lines = {line.name: line for line in found.lines}
+    most = lines["asks all, takes the best"].reward
+    assert all(line.reward <= most + 1e-9 for line in found.lines)
+    for name in ("best single", "cluster-mean", "ridge-cluster", DEFAULT):
+        assert lines[name].reward > lines["random"].reward
 
 
-def test_a_candidate_never_scored_is_not_the_best() -> None:
-    rewards = np.array([[np.nan, 0.1], [np.nan, 0.2]])
-    assert best_single(rewards, np.full(2, 0.5)) == 1
+@pytest.mark.parametrize("evaluation", [by_split, by_folds], ids=["split", "folds"])
+def test_the_planted_specialist_is_found(evaluation: Callable[[], Evaluation]) -> None:
+    found = evaluation()
+    gain = found.line(DEFAULT).gain
+    assert gain.low > 0
+    assert found.verdict.sentence.startswith(f"route (gain {100 * gain.mean:.1f} points")
 
 
-@pytest.mark.parametrize("average", AVERAGES)
-def test_a_constant_difference_has_an_interval_of_no_width(average: Average) -> None:
-    interval = paired_interval(np.full(11, 0.25), DATASETS, average, seed=0)
-    assert interval == Interval(0.25, 0.25, 0.25)
+def test_regret_and_accuracy_follow_from_the_rewards() -> None:
+    found = by_split()
+    scene = found.staged.scenes[0]
+    top = scene.rewards.max(axis=1)
+    chosen = scene.rewards[np.arange(len(top)), scene.routed]
+    line = found.line(DEFAULT)
+    assert line.regret == pytest.approx((top - chosen).mean())
+    assert line.accuracy == pytest.approx((chosen == top).mean())
+    assert found.line("asks all, takes the best").accuracy == pytest.approx(1.0)
 
 
-def test_the_mean_is_that_of_rows_or_of_datasets() -> None:
-    differences = np.array([0.5] * 8 + [-1.0] * 3)
-    assert paired_interval(differences, DATASETS, "rows", seed=0).mean == pytest.approx(1 / 11)
-    assert paired_interval(differences, DATASETS, "datasets", seed=0).mean == pytest.approx(-0.5)
+def test_of_tied_winners_every_one_is_right() -> None:
+    found = by_split()
+    scene = found.staged.scenes[0]
+    winners = (scene.rewards == scene.rewards.max(axis=1, keepdims=True)).mean(axis=1)
+    assert found.line("random").accuracy == pytest.approx(winners.mean())
 
 
-def test_datasets_are_drawn_from_within() -> None:
-    # Within each data set nothing varies, so neither does any draw; over all rows much does.
-    differences = np.where(DATASETS == "large", 0.5, -1.0)
-    within = paired_interval(differences, DATASETS, "datasets", seed=0)
-    over_all = paired_interval(differences, DATASETS, "rows", seed=0)
-    assert within.high - within.low == pytest.approx(0.0, abs=1e-12)
-    assert over_all.high - over_all.low > 0.5
+def test_asking_all_costs_what_all_cost() -> None:
+    assert by_split().line("asks all, takes the best").cost_usd == pytest.approx(sum(PRICES))
+    assert by_split().line("cheapest").cost_usd == pytest.approx(PRICES[0])
 
 
-@pytest.mark.parametrize("average", AVERAGES)
-def test_about_95_of_100_intervals_hold_the_true_mean(average: Average) -> None:
-    rng = np.random.default_rng(0)
-    datasets = np.array(["a"] * 40 + ["b"] * 60)
-    truth, covered = 0.1, 0
-    for seed in range(200):
-        differences = rng.choice(np.array([-1.0, 0.0, 1.0]), p=[0.2, 0.5, 0.3], size=100)
-        interval = paired_interval(differences, datasets, average, seed=seed)
-        assert interval.low <= interval.mean <= interval.high
-        covered += interval.low <= truth <= interval.high
-    assert 0.90 <= covered / 200 <= 0.99
+def test_the_blind_mix_pays_what_the_preset_pays() -> None:
+    found = by_split()
+    economy = found.line(f"{DEFAULT}, economy")
+    blind = found.line("blind mix at the cost of economy")
+    assert blind.cost_usd == pytest.approx(economy.cost_usd)
+    assert economy.reward > blind.reward
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    differences = np.random.default_rng(0).normal(size=50)
-    datasets = np.array(["a"] * 50)
-    one, same, other = (paired_interval(differences, datasets, "rows", seed=s) for s in (1, 1, 2))
-    assert one == same
-    assert one != other
+def test_the_frontier_of_a_router_is_never_below_that_of_the_models_alone() -> None:
+    for trade in by_split().trades.values():
+        assert trade.area >= trade.blind_area - 1e-12
+        assert trade.above_blind.mean == pytest.approx(trade.area - trade.blind_area)
+        full, less, least = trade.cost_shares
+        assert full >= less >= least
 
 
-@given(origins, st.integers(0, 2**32 - 1))
-def test_folds_hold_every_row_once_and_spread_each_dataset(
-    datasets: NDArray[np.str_], seed: int
-) -> None:
-    masks = [held_out for held_out, _ in folds(datasets, seed=seed)]
-    assert len(masks) == FOLDS
-    assert (np.sum(masks, axis=0) == 1).all()
-    for name in (*np.unique(datasets), None):
-        of_it = datasets == name if name is not None else np.full(len(datasets), True)
-        sizes = [int((mask & of_it).sum()) for mask in masks]
-        assert max(sizes) - min(sizes) <= 1
+def test_without_costs_nothing_is_said_of_them() -> None:
+    found = by_folds()
+    assert not found.trades
+    assert not any("blind" in line.name or "cheapest" in line.name for line in found.lines)
 
 
-def test_no_row_is_predicted_by_a_fit_that_saw_it() -> None:
-    # Rewards are coins: only a fit that saw a row can know how its coin fell.
-    rng = np.random.default_rng(0)
-    rows, dims = 300, 50
-    points = rng.normal(size=(rows, dims))
-    embeddings = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-    rewards = rng.integers(2, size=(rows, 3)).astype(np.float64)
-    labels, datasets = rng.integers(4, size=rows), np.array(["all"] * rows)
-
-    seen = fit_ridge_cluster(embeddings, rewards, labels, 4, seed=0).predict(embeddings, labels)
-    unseen = out_of_fold(embeddings, rewards, labels, 4, datasets, seed=0)
-
-    def correlation(predicted: NDArray[np.float64], column: int) -> float:
-        return float(np.corrcoef(predicted[:, column], rewards[:, column])[0, 1])
-
-    for column in range(3):
-        assert correlation(seen, column) > 0.3
-        assert correlation(unseen, column) < 0.1
+def test_where_routing_does_not_pay_the_default_router_is_the_best_single_model() -> None:
+    one = world(900, specialist=0.0)
+    task = task_of(one, compared=("cluster-mean",))
+    found = measure(task, clusters_of(one), stage_folds(task))
+    assert found.verdict.sentence.startswith("do not route: use cat (gain ")
+    assert found.line(DEFAULT).gain.mean == 0.0
+    assert found.line(DEFAULT).reward == found.line(BEST_SINGLE).reward
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 99))
-def test_a_rows_own_reward_does_not_change_its_prediction(row: int) -> None:
-    rng = np.random.default_rng(1)
-    embeddings = rng.normal(size=(100, 5)).astype(np.float32)
-    rewards, labels = rng.uniform(size=(100, 1)), rng.integers(3, size=100)
-    datasets = np.array(["a", "b"] * 50)
-    before = out_of_fold(embeddings, rewards, labels, 3, datasets, seed=0)
-    changed = rewards.copy()
-    changed[row] = 1.0 - changed[row]
-    after = out_of_fold(embeddings, changed, labels, 3, datasets, seed=0)
-    assert after[row] == before[row]
-    assert (after != before).any()
+def test_test_rows_do_not_decide_anything() -> None:
+    one = split_in_two(world(900))
+    other = replace(one, data=replace(one.data, rewards=one.data.rewards.copy()))
+    rows = one.data.splits == "test"
+    other.data.rewards[rows] = 1.0 - other.data.rewards[rows]
+    other = replace(other, sample=replace(one.sample, rewards=other.data.rewards))
+    first, second = (
+        stage_split(task_of(each, compared=("cluster-mean", "softmax"))) for each in (one, other)
+    )
+    assert (first.scenes[0].routed == second.scenes[0].routed).all()
+    for name, predicted in first.scenes[0].predicted.items():
+        assert (predicted == second.scenes[0].predicted[name]).all()
+    assert first.selection.verdict == second.selection.verdict
 
 
-@pytest.mark.parametrize(
-    ("gain", "route", "sentence"),
-    [
-        (
-            Interval(0.0512, 0.0104, 0.0931),
-            True,
-            "route (gain 5.1 points, 95 % interval 1.0 to 9.3)",
-        ),
-        (
-            Interval(0.0112, -0.0104, 0.0331),
-            False,
-            "do not route: use sonnet (gain 1.1 points, 95 % interval -1.0 to 3.3)",
-        ),
-        (
-            Interval(0.0, 0.0, 0.0),
-            False,
-            "do not route: use sonnet (gain 0.0 points, 95 % interval 0.0 to 0.0)",
-        ),
-        (
-            Interval(-0.2, -0.3, -0.1),
-            False,
-            "do not route: use sonnet (gain -20.0 points, 95 % interval -30.0 to -10.0)",
-        ),
-        (
-            Interval(-0.0001, -0.0004, 0.0002),
-            False,
-            "do not route: use sonnet (gain 0.0 points, 95 % interval 0.0 to 0.0)",
-        ),
-    ],
-)
-def test_the_verdict_is_said_in_one_sentence(gain: Interval, route: bool, sentence: str) -> None:
-    verdict = judge(gain, "sonnet")
-    assert (verdict.route, verdict.sentence) == (route, sentence)
-    assert (verdict.gain, verdict.gain_low, verdict.gain_high) == (gain.mean, gain.low, gain.high)
+def test_a_test_split_without_any_fully_scored_row_is_refused() -> None:
+    one = split_in_two(world(600))
+    one.data.rewards[one.data.splits == "test", 0] = np.nan
+    with pytest.raises(DataError, match="no row of split test has a reward from every candidate"):
+        stage_split(task_of(one))
+
+
+def test_metrics_are_flat_and_plain_json() -> None:
+    flat = metrics(by_split())
+    assert json.loads(json.dumps(flat)) == flat
+    wanted = {"rows", "best_single", "best_single_mean", "router", "router_mean"}
+    wanted |= {"gain", "gain_low", "gain_high", "verdict"}
+    assert wanted <= flat.keys()
+    assert flat["best_single"] == "cat"
+    assert flat["gain"] == pytest.approx(
+        float(flat["router_mean"]) - float(flat["best_single_mean"])
+    )
+
+
+def test_the_learning_curve_starts_at_no_gain_and_rises() -> None:
+    task = task_of(split_in_two(world(1_800)))
+    points = learning_curve(task, ground_of(task, np.flatnonzero(task.data.splits == "test")))
+    assert [point.rows for point in points] == [100, 300, 1_000]
+    assert points[0].gain.mean == 0.0  # too few to learn from
+    assert points[-1].gain.low > 0
+
+
+def test_one_label_a_row_is_enough_in_the_end() -> None:
+    task = task_of(split_in_two(world(3_200)))
+    ground = ground_of(task, np.flatnonzero(task.data.splits == "test"))
+    points = bandit_curve(task, ground, "cluster-mean")
+    assert points[-1].rows == 2_000
+    assert points[-1].gain.low > 0
+
+
+def test_hidden_labels_leave_one_a_row_evenly() -> None:
+    rewards = np.random.default_rng(0).uniform(size=(3_000, 3))
+    rewards[0] = [np.nan, 0.5, np.nan]
+    hidden = one_label_a_row(rewards, np.random.default_rng(1))
+    seen = np.isfinite(hidden)
+    assert (seen.sum(axis=1) == 1).all()
+    assert hidden[0, 1] == 0.5
+    assert (np.abs(seen.mean(axis=0) - 1 / 3) < 0.03).all()
+    assert (hidden[seen] == rewards[seen]).all()

@@ -11,6 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as fields_of
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,16 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regroup.domain.prediction import Heads
+from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactIncompatibleError
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
 ENCODER, TOKENIZER, KMEANS, HEADS = "encoder.onnx", "tokenizer.json", "kmeans.pkl", "heads.npz"
 PARTS = (ENCODER, TOKENIZER, KMEANS, HEADS)
-"""What every artifact holds; a later schema may add optional parts."""
+"""What every artifact holds."""
+
+UNCERTAINTY = "uncertainty.npz"
+"""What an artifact may hold besides: how sure its router is."""
 
 _MIB = 1 << 20
-_MAX_BYTES = {MANIFEST: 4 * _MIB, KMEANS: 16 * _MIB, HEADS: 256 * _MIB, TOKENIZER: 64 * _MIB}
+_MAX_BYTES = {
+    MANIFEST: 4 * _MIB,
+    KMEANS: 16 * _MIB,
+    HEADS: 256 * _MIB,
+    TOKENIZER: 64 * _MIB,
+    UNCERTAINTY: 64 * _MIB,
+}
 _MAX_BYTES_DEFAULT = 1024 * _MIB
 
 
@@ -57,10 +68,17 @@ class Preset:
     """A named trade-off: how many units of reward one US dollar must buy."""
 
     cost_weight: float
+    min_margin: float | None = None
+    """The lead another candidate needs over the default one; None: as the manifest says."""
     reward_share: float | None = None
     """Reward kept, as a share of the best single candidate's, on held-out folds."""
+    reward_share_low: float | None = None
+    """Lower end of its 95 % interval, as are the others."""
+    reward_share_high: float | None = None
     cost_share: float | None = None
     """Cost paid, as a share of the best single candidate's, on held-out folds."""
+    cost_share_low: float | None = None
+    cost_share_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,20 @@ class Verdict:
     gain: float
     gain_low: float
     gain_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstChampion:
+    """What the router gains over the champion of its day, on the same rows."""
+
+    champion: str
+    """The champion's digest."""
+    gain: float
+    """Mean reward per row, this router's minus the champion's."""
+    gain_low: float
+    """Lower end of its 95 % interval."""
+    gain_high: float
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +134,10 @@ class Manifest:
     presets: Mapping[str, Preset]
     metrics: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
+    against_champion: AgainstChampion | None = None
+    """None: nothing was live, or nobody compared."""
+    forced: str | None = None
+    """The reason a person gave for publishing it against the gate."""
     schema: int = SCHEMA
 
     def to_bytes(self) -> bytes:
@@ -118,6 +154,8 @@ class Artifact:
     heads: Heads
     encoder_onnx: bytes
     tokenizer: bytes
+    uncertainty: Uncertainty | None = None
+    """None where nothing is known of the router's errors."""
 
 
 def digest_of(content: bytes) -> str:
@@ -182,16 +220,20 @@ def load_artifact(
         ArtifactError: the subclass says what is wrong; nothing of the artifact was run.
     """
     manifest = read_manifest(fetch(MANIFEST), digest)
+    names = (*PARTS, UNCERTAINTY) if UNCERTAINTY in manifest.parts else PARTS
     parts = {
         name: read_part(manifest, name, content)
-        for name, content in zip(PARTS, fetch_all(fetch, PARTS), strict=True)
+        for name, content in zip(names, fetch_all(fetch, names), strict=True)
     }
     if digest_of(parts[TOKENIZER]) != manifest.encoder.tokenizer_sha256:
         raise ArtifactIncompatibleError("the tokenizer is not the one the encoder was trained with")
     heads = read_heads(parts[HEADS], manifest.candidates, read_kmeans(parts[KMEANS]))
     if len(heads.centroids) != manifest.n_clusters or heads.dims != manifest.encoder.dims:
         raise ArtifactIncompatibleError("K-means, heads and encoder do not fit each other")
-    return Artifact(digest, manifest, heads, parts[ENCODER], parts[TOKENIZER])
+    uncertainty = None
+    if UNCERTAINTY in parts:
+        uncertainty = read_uncertainty(parts[UNCERTAINTY], heads)
+    return Artifact(digest, manifest, heads, parts[ENCODER], parts[TOKENIZER], uncertainty)
 
 
 def write_artifact(folder: Path, manifest: Manifest, parts: Mapping[str, bytes]) -> str:
@@ -237,17 +279,34 @@ def read_heads(
         ArtifactIncompatibleError: shapes do not fit or numbers are not finite.
         ArtifactCorruptError: not such a file, or larger unpacked than allowed.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_size(HEADS, sum(item.file_size for item in archive.infolist()))
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {
-                name: np.asarray(arrays[name], np.float32)
-                for name in ("weights", "bias", "token_weights", "token_bias")
-            }
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactCorruptError(f"{HEADS} is not a set of heads") from error
+    names = ("weights", "bias", "token_weights", "token_bias")
+    found = _read_arrays(HEADS, content, dict.fromkeys(names, np.float32))
     return Heads(candidates=candidates, centroids=centroids, **found)
+
+
+def write_uncertainty(uncertainty: Uncertainty) -> bytes:
+    """Serialise as `uncertainty.npz`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **{one.name: getattr(uncertainty, one.name) for one in fields_of(uncertainty)})
+    return buffer.getvalue()
+
+
+def read_uncertainty(content: bytes, heads: Heads) -> Uncertainty:
+    """Parse `uncertainty.npz` beside the heads that it speaks of; never unpickles.
+
+    Raises:
+        ArtifactIncompatibleError: shapes do not fit or numbers are none that a fit can give.
+        ArtifactCorruptError: not such a file, or larger unpacked than allowed.
+    """
+    kinds = {
+        one.name: np.float32 if one.name in ("centre", "basis") else np.float64
+        for one in fields_of(Uncertainty)
+    }
+    uncertainty = Uncertainty(**_read_arrays(UNCERTAINTY, content, kinds))
+    described = (*uncertainty.cluster_variance.shape[1:], *uncertainty.centre.shape)
+    if described != (len(heads.centroids), len(heads.candidates), heads.dims):
+        raise ArtifactIncompatibleError("uncertainty and heads do not fit each other")
+    return uncertainty
 
 
 def read_kmeans(content: bytes) -> NDArray[np.float32]:
@@ -354,6 +413,21 @@ class _ClosedUnpickler(pickle.Unpickler):
         raise ArtifactCorruptError(f"{KMEANS} refers to something outside itself: refused")
 
 
+def _read_arrays(
+    part: str, content: bytes, kinds: Mapping[str, type[np.floating]]
+) -> dict[str, NDArray[Any]]:
+    """Return the named arrays of an npz file as numbers of these kinds."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_size(part, sum(item.file_size for item in archive.infolist()))
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name], kind) for name, kind in kinds.items()}
+    except ArtifactCorruptError:
+        raise
+    except Exception as error:  # a broken archive may raise anything from zipfile and zlib
+        raise ArtifactCorruptError(f"{part} does not hold the arrays it should") from error
+
+
 def _check_size(name: str, size_bytes: int) -> None:
     limit = _MAX_BYTES.get(name, _MAX_BYTES_DEFAULT)
     if size_bytes > limit:
@@ -378,9 +452,12 @@ def _manifest_from(fields: dict[str, Any]) -> Manifest:
         "verdict": pick(Verdict, fields["verdict"]),
         "presets": {name: pick(Preset, one) for name, one in fields["presets"].items()},
     }
+    if fields.get("against_champion") is not None:
+        nested["against_champion"] = pick(AgainstChampion, fields["against_champion"])
     manifest = pick(Manifest, {**fields, **nested})
     if manifest.default_candidate not in manifest.candidates:
         raise ValueError("default_candidate is not among the candidates")
-    if not manifest.min_margin >= 0:
+    margins = [preset.min_margin for preset in manifest.presets.values()]
+    if not all(margin >= 0 for margin in (manifest.min_margin, *margins) if margin is not None):
         raise ValueError("min_margin is negative")
     return manifest

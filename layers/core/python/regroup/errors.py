@@ -7,7 +7,8 @@ RegroupError
 │   ├── ArtifactNotFoundError       no such artifact or part
 │   ├── ArtifactCorruptError        size or digest differs from the manifest
 │   ├── ArtifactIncompatibleError   right bytes, but not for this reader or catalog
-│   └── PointerConflictError        someone else moved the pointer first
+│   ├── PointerConflictError        someone else moved the pointer first
+│   └── ReleaseRefusedError         not shown to be good enough to go live
 ├── StoreError                      a table, queue or bucket did not answer in time
 ├── RequestError                    the caller can mend it: HTTP status, code and sentence
 │   ├── BadRequestError             400
@@ -59,6 +60,10 @@ class ArtifactIncompatibleError(ArtifactError):
 
 class PointerConflictError(ArtifactError):
     """The pointer changed between reading and writing it; read again and decide anew."""
+
+
+class ReleaseRefusedError(ArtifactError):
+    """The artifact is sound, but not shown to be good enough to go live; the message says more."""
 
 
 class StoreError(RegroupError):
