@@ -20,6 +20,7 @@ from regroup.domain.catalog import Catalog
 from regroup.errors import ArtifactNotFoundError, DataError, RegroupError
 from regroup.report import render
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
+from training.comparison import routers_named
 from training.dataset import read_dataset
 from training.embeddings import Progress as Report
 from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
@@ -162,6 +163,7 @@ def evaluate_command(
     Rows of split test are predicted by those of split train, where there are both; else every row
     by the folds without it.
     """
+    routers_named(router)  # a wrong name is told before minutes of embedding
     rows = read_dataset(data)
     options = Options(router, average, seed, n_clusters, _catalog_of(catalog))
     folder = find_encoder(encoder or encoder_for(rows.texts), BUILD / "encoder")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from regroup.domain.offpolicy import Logged, corrected_rewards
 from regroup.errors import DataError
 from training.crossval import ALL, ClosedFormFits, assign_folds, predict
 from training.dataset import Dataset, Matrix
@@ -32,6 +33,9 @@ DIVISIONS = 2
 
 _FEW_ROWS = 20_000
 
+_NUISANCE = "ridge-cluster"
+"""Predicts what a log did not observe, whichever router is judged by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -40,7 +44,7 @@ class Comparison:
     judged: NDArray[np.intp]
     """Index of those rows."""
     rewards: Matrix
-    """(judged rows, candidates), no gaps"""
+    """(judged rows, candidates), no gaps; from logs, estimates that only means are made of"""
     divisions: tuple[tuple[Judged, Mapping[str, HeldOut]], ...]
     """By division into folds: the rows, and each router's predictions."""
     fits: ClosedFormFits | None
@@ -127,7 +131,8 @@ def compare(
     Raises:
         DataError: a candidate with too few rewards.
     """
-    judged = _fully_scored(sample.rewards, seed)
+    judged = judged_rows(data, seed)
+    from_logs = not np.isfinite(sample.rewards[judged]).all()
     rewards, datasets = sample.rewards[judged], data.datasets[judged]
     closed = bool(CLOSED_FORM.keys() & set(names))
     if divisions is None:
@@ -139,12 +144,15 @@ def compare(
         fold_of = assign_folds(data.texts, data.datasets, seed=seed * DIVISIONS + division)
         fits = ClosedFormFits.of(sample, fold_of, data.candidates) if closed else None
         first = first or fits
+        if from_logs:
+            rewards = _from_logs(data, sample, fold_of, judged)
         held_out = {name: _held_out(name, sample, fits, fold_of, judged, seed) for name in names}
         divided.append((Judged(rewards, datasets, fold_of[judged], average), held_out))
     # Where few rows have every reward, the means over all rows say more of who is best.
-    known = judged if len(judged) >= FEWEST_TO_LEARN else np.arange(len(sample))
-    weights = row_weights(data.datasets[known], average)
-    default = best_single(sample.rewards[known], weights)
+    if len(judged) >= FEWEST_TO_LEARN:
+        default = divided[0][0].best_single()
+    else:
+        default = best_single(sample.rewards, row_weights(data.datasets, average))
     return Comparison(judged, rewards, tuple(divided), first, default)
 
 
@@ -153,12 +161,33 @@ def _margins(names: Sequence[str]) -> dict[str, Sequence[float]]:
     return {name: MARGINS if name in CLOSED_FORM else (0.0,) for name in names}
 
 
-def _fully_scored(rewards: Matrix, seed: int) -> NDArray[np.intp]:
-    rows = np.flatnonzero(np.isfinite(rewards).all(axis=1))
+def judged_rows(data: Dataset, seed: int) -> NDArray[np.intp]:
+    """Return the rows that routers are compared on: those with every reward, if they are enough.
+
+    Else those with one reward and the probability of its candidate, if there are more.
+    """
+    full = np.flatnonzero(np.isfinite(data.rewards).all(axis=1))
+    logged = np.flatnonzero(np.isfinite(_propensities(data)))
+    rows = full if len(full) >= FEWEST_TO_LEARN or len(full) >= len(logged) else logged
     if len(rows) <= MOST_JUDGED:
         return rows
     drawn = np.random.default_rng(seed).permutation(len(rows))[:MOST_JUDGED]
     return np.sort(rows[drawn])
+
+
+def _propensities(data: Dataset) -> NDArray[np.float64]:
+    return np.full(len(data), np.nan) if data.propensities is None else data.propensities
+
+
+def _from_logs(
+    data: Dataset, sample: Sample, fold_of: NDArray[np.intp], judged: NDArray[np.intp]
+) -> Matrix:
+    """Return the judged rows' rewards, corrected by what the log shows predictions to miss."""
+    fits = ClosedFormFits.of(sample, fold_of, data.candidates)
+    decided = np.full(len(data), -1, np.intp) if data.decided is None else data.decided
+    actions = decided[judged]
+    logged = Logged(actions, taken(sample.rewards[judged], actions), _propensities(data)[judged])
+    return corrected_rewards(logged, fits.held_out(_NUISANCE, judged))
 
 
 def _held_out(

@@ -30,8 +30,8 @@ def assign_folds(
 ) -> NDArray[np.intp]:
     """Return the (rows,) fold of each row.
 
-    Every dataset is spread evenly over the folds, and equal groups (the same text asked twice)
-    share a fold: else a row would be predicted by its own twin.
+    Every dataset's different texts are spread evenly over the folds, and equal groups (the same
+    text asked twice) share a fold: else a row would be predicted by its own twin.
     """
     number: dict[Hashable, int] = {}
     group = np.array([number.setdefault(one, len(number)) for one in groups], np.intp)
@@ -108,6 +108,8 @@ class ClosedFormFits:
         predicted = np.full((len(rows), self.sample.candidates), np.nan)
         for fold in ALL - without:
             at = np.flatnonzero(self.fold_of[rows] == fold)
+            if not len(at):
+                continue
             maps = self.maps(router, ALL - without - {fold})
             predicted[at] = predict(maps, self.sample, rows[at])
         return predicted

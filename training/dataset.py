@@ -6,7 +6,7 @@ import math
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regroup.domain.query import query_from_text
 from regroup.errors import DataError
+from training.logged import LoggedDecision
 
 type Matrix = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ type _Amounts = dict[str, Annotated[float, Field(ge=0)] | None]
 CHARS_PER_TOKEN = 4.0
 """Turns the length of an answer in characters into tokens where the data counts none."""
 
+_NOBODY = ""
 _PARQUET_ROWS = 4_096
 _BY_CANDIDATE = ("scores", "cost_usd", "output_tokens", "answer_chars")
 _ENCODE = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -45,6 +47,7 @@ class Row(BaseModel):
     answer_chars: _Amounts = Field(default_factory=dict)
     dataset: str = "all"
     split: str = "train"
+    decision: LoggedDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class Dataset:
     """(rows,)"""
     sha256: str
     """Digest of the rows used, in their order."""
+    decided: NDArray[np.intp] | None = None
+    """(rows,) column of the candidate that a logged decision chose, where its reward is known;
+    -1 elsewhere. None where no row was logged."""
+    propensities: NDArray[np.float64] | None = None
+    """(rows,) probability of that choice; NaN where there is none"""
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -84,6 +92,30 @@ class Dataset:
             datasets=self.datasets[index],
             splits=self.splits[index],
             sha256=digest,
+            decided=None if self.decided is None else self.decided[index],
+            propensities=None if self.propensities is None else self.propensities[index],
+        )
+
+    def without(self, columns: NDArray[np.intp]) -> "Dataset":
+        """Return the same rows, with some candidates left out.
+
+        Logged decisions for them are left out with them.
+        """
+        kept = np.setdiff1d(np.arange(len(self.candidates)), columns)
+        place = np.full(len(self.candidates) + 1, -1)  # the last one stands for nobody
+        place[kept] = np.arange(len(kept))
+        decided = None if self.decided is None else place[self.decided]
+        propensities = self.propensities
+        if decided is not None and propensities is not None:
+            propensities = np.where(decided >= 0, propensities, np.nan)
+        return replace(
+            self,
+            candidates=tuple(self.candidates[c] for c in kept),
+            rewards=self.rewards[:, kept],
+            cost_usd=self.cost_usd[:, kept],
+            output_tokens=self.output_tokens[:, kept],
+            decided=decided,
+            propensities=propensities,
         )
 
     def split(self, name: str) -> "Dataset":
@@ -142,6 +174,7 @@ class _Columns:
         self._candidates: set[str] = set()
         self._rewards, self._cost_usd, self._output_tokens = _Numbers(), _Numbers(), _Numbers()
         self._datasets, self._splits = _Words(), _Words()
+        self._decided, self._propensities = _Words(), array("d")
 
     def append(self, row: Row) -> None:
         at = len(self.texts)
@@ -152,10 +185,22 @@ class _Columns:
         self._output_tokens.put(at, _tokens(row))
         self._datasets.append(row.dataset)
         self._splits.append(row.split)
+        self._append_decision(row)
+
+    def _append_decision(self, row: Row) -> None:
+        decision = row.decision
+        if decision is None or row.scores.get(decision.candidate) is None:
+            self._decided.append(_NOBODY)
+            self._propensities.append(math.nan)
+        else:
+            self._decided.append(decision.candidate)
+            self._propensities.append(decision.probabilities[decision.candidate])
 
     def dataset(self, digest: str) -> Dataset:
         candidates = tuple(sorted(self._candidates))
         shape = (len(self.texts), candidates)
+        propensities = np.array(self._propensities)
+        logged = bool(np.isfinite(propensities).any())
         return Dataset(
             texts=tuple(self.texts),
             candidates=candidates,
@@ -165,6 +210,8 @@ class _Columns:
             datasets=self._datasets.array(),
             splits=self._splits.array(),
             sha256=digest,
+            decided=self._decided.numbers(candidates) if logged else None,
+            propensities=propensities if logged else None,
         )
 
 
@@ -203,6 +250,11 @@ class _Words:
 
     def append(self, word: str) -> None:
         self._rows.append(self._numbers.setdefault(word, len(self._numbers)))
+
+    def numbers(self, order: tuple[str, ...]) -> NDArray[np.intp]:
+        """Return each row's place in an order of words; -1 for a word that is not in it."""
+        places = [order.index(word) if word in order else -1 for word in self._numbers]
+        return np.asarray(np.array(places, np.intp)[np.asarray(self._rows)], np.intp)
 
     def array(self) -> NDArray[np.str_]:
         words = np.array(list(self._numbers), np.str_)
@@ -291,6 +343,10 @@ def _canonical(row: Row) -> bytes:
     for name in _BY_CANDIDATE:
         numbers: dict[str, float | None] = vars(row)[name]
         fields[name] = {key: number for key, number in numbers.items() if number is not None}
+    # A row without a decision is the same row as before decisions were read.
+    del fields["decision"]
+    if row.decision is not None:
+        fields["decision"] = row.decision.model_dump()
     return (_ENCODE(fields) + "\n").encode()
 
 

@@ -17,7 +17,7 @@ def decide(
     """Return the (rows,) column of the candidate that each query goes to.
 
     Args:
-        predicted: (rows, candidates) rewards.
+        predicted: (rows, candidates) finite rewards.
         default: the candidate that answers unless another is better by more than the margin; one
             for all rows, or (rows,).
         min_margin: in units of reward.

@@ -13,6 +13,7 @@ from training.dataset import Dataset, Matrix
 from training.frontier import WEIGHTS, at_reward, mean_height, sweep
 from training.gate import FEWEST_TO_LEARN, describe
 from training.intervals import Average, Interval, bootstrap_means, row_weights
+from training.newcomer import newcomers
 from training.policies import BEST_SINGLE, DEFAULT, mean_outcomes, policies
 from training.prepare import Options, prepare
 from training.ridge import CLOSED_FORM
@@ -96,7 +97,7 @@ def evaluate(
     """Compare routers on rows held out.
 
     Rows of split `test` are predicted by those of split `train`, where there are both; else every
-    row by the folds without it.
+    row by the folds without it. Candidates scored on few queries only are left out.
 
     Args:
         data: labelled rows.
@@ -107,6 +108,8 @@ def evaluate(
     Raises:
         DataError: the data cannot be used; the message says what to change.
     """
+    # Candidates of few labels cannot be compared with: too few rows have all rewards.
+    data = data.without(newcomers(data.rewards))
     train = np.flatnonzero(data.splits == "train")
     has_split = 0 < len(train) < len(data) and bool((data.splits == "test").any())
     ready = prepare(data, embeddings, options, train if has_split else None)

@@ -91,7 +91,7 @@ def mean_height(costs: Floats, rewards: Floats, low: float, high: float) -> floa
 
 
 def blind_mix(costs: Floats, rewards: Floats, budget: float) -> Floats:
-    """Return the (candidates,) shares of the blind mix of the highest reward at a mean cost."""
+    """Return the (candidates,) shares of the best blind mix of at most this mean cost."""
     x, y = envelope(costs, rewards)
     shares = np.zeros(len(costs))
     after = int(np.searchsorted(x, budget, side="right"))

@@ -57,10 +57,10 @@ def bootstrap_means(
 ) -> Matrix:
     """Return (draws, columns) means of the same drawn queries in every column."""
     rng = np.random.default_rng(seed)
-    strata = [values]
-    if average == "datasets":
-        strata = [values[datasets == name] for name in np.unique(datasets)]
-    return np.asarray(np.mean([_stratum_means(one, rng) for one in strata], axis=0))
+    if average == "rows":
+        return _stratum_means(values, rng)
+    parts = [share * _stratum_means(values[rows], rng) for rows, share in _strata(datasets)]
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def standard_error(
@@ -69,10 +69,25 @@ def standard_error(
     """Return the standard error of the mean difference per query."""
     if average == "rows":
         return float(differences.std(ddof=1) / np.sqrt(len(differences)))
-    names = np.unique(datasets)
-    parts = [differences[datasets == name] for name in names]
-    squares = sum(part.var(ddof=1) / len(part) for part in parts if len(part) > 1)
-    return float(np.sqrt(squares) / len(names))
+    squares = [
+        share**2 * differences[rows].var(ddof=1) / rows.sum()
+        for rows, share in _strata(datasets)
+        if rows.sum() > 1
+    ]
+    return float(np.sqrt(sum(squares)))
+
+
+def _strata(datasets: NDArray[np.str_]) -> list[tuple[NDArray[np.bool_], float]]:
+    """Return each dataset's rows and its share of the mean.
+
+    Datasets of one row are drawn from together: alone they would seem to vary not at all.
+    """
+    names, index, counts = np.unique(datasets, return_inverse=True, return_counts=True)
+    alone = counts[index] == 1
+    strata = [(index == n, 1.0 / len(names)) for n in np.flatnonzero(counts > 1)]
+    if alone.any():
+        strata.append((alone, float(alone.sum()) / len(names)))
+    return strata
 
 
 def _stratum_means(values: Matrix, rng: np.random.Generator) -> Matrix:

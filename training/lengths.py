@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.crossval import ALL, ClosedFormFits
+from training.crossval import ALL, FEWEST_FOLDS, ClosedFormFits
 from training.dataset import Matrix
 from training.sample import Sample
 
@@ -50,9 +50,11 @@ def fit_lengths(
     logs = np.log(np.maximum(output_tokens, 1.0))
     counts = np.isfinite(logs).sum(axis=0)
     weights, bias = np.zeros((candidates, dims)), np.full(candidates, np.log(FALLBACK_TOKENS))
-    for c in np.flatnonzero((counts > 0) & (counts < FEWEST_LENGTHS)):
+    spread = [len(np.unique(fold_of[np.isfinite(column)])) for column in logs.T]
+    enough = (counts >= FEWEST_LENGTHS) & (np.array(spread) >= FEWEST_FOLDS)
+    for c in np.flatnonzero((counts > 0) & ~enough):
         bias[c] = np.log(np.nanmean(np.maximum(output_tokens[:, c], 1.0)))
-    fitted = np.flatnonzero(counts >= FEWEST_LENGTHS)
+    fitted = np.flatnonzero(enough)
     if len(fitted):
         rows = np.arange(len(logs))
         whole = np.zeros(len(logs), np.intp)

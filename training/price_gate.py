@@ -12,11 +12,9 @@ from training.crossval import ALL
 from training.dataset import Matrix
 from training.decide import decide, taken
 from training.frontier import blind_mix, envelope
+from training.gate import needed_errors
 from training.intervals import Interval, paired_interval, row_weights, standard_error
 from training.presets import KEEP, HeldOutRows, cheapest_weight
-
-STANDARD_ERRORS = 1.64
-"""How many standard errors the gain at equal cost must exceed, whatever the number of rows."""
 
 
 def judge_price(
@@ -40,7 +38,7 @@ def judge_price(
     gains = _above_blind_mix(rows, chosen, weights)
     gain = paired_interval(gains, rows.datasets, rows.average, seed=seed)
     error = standard_error(gains, rows.datasets, rows.average)
-    if not gain.mean > STANDARD_ERRORS * error:
+    if not gain.mean > needed_errors(len(gains)) * error:
         return None
     reward = weights @ taken(rows.rewards, chosen) / (weights @ rows.rewards[:, best])
     cost = weights @ taken(rows.paid, chosen) / (weights @ rows.paid[:, best])

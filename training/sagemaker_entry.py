@@ -27,6 +27,7 @@ from regroup.artifact import MANIFEST
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
 from regroup.errors import ConfigurationError, DataError, RegroupError
+from regroup.ports import ObjectStore
 from training.dataset import read_dataset
 from training.encoder import find_encoder
 from training.encoder_choice import encoder_for
@@ -71,10 +72,20 @@ def run(settings: Settings) -> None:
             scratch / "artifact",
             options=options,
             cache_folder=cache_folder(settings.checkpoints, scratch / "cache"),
+            champion=_champion(hyperparameters.champion),
             progress=_progress,
         )
         _report(trained)
         hand_over(scratch / "artifact", trained, settings)
+
+
+def _champion(pointer: str | None) -> tuple[ObjectStore, str] | None:
+    if pointer is None:
+        return None
+    # boto3 is the image's own, and a job without a champion needs none.
+    from regroup.adapters.object_store import open_object
+
+    return open_object(pointer)
 
 
 def attempt(settings: Settings, work: Callable[[Settings], None] = run) -> int:

@@ -81,6 +81,8 @@ class Hyperparameters(BaseModel):
     encoder: Literal["minilm", "e5-small"] | None = None
     """Of the packaged ones; where the job has a channel `encoder`, that one is used."""
     router: Annotated[str, AfterValidator(_served)] = AUTO
+    champion: Annotated[str, Field(min_length=1)] | None = None
+    """Pointer of what is live, to compare with; the job's role must be allowed to read it."""
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:

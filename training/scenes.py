@@ -25,6 +25,10 @@ DIVISIONS = 2
 """Divisions into folds whose results are averaged where the data has no test split."""
 
 
+FEWEST_EVALUATED = 50
+"""Rows with every reward below which nothing is compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """Choices of (rows,) candidates that rows fitted on suggest, without any embedding."""
@@ -141,6 +145,11 @@ def stage_folds(task: Task, divisions: int = DIVISIONS) -> Staged:
     data, sample = task.data, task.sample
     in_question = routers_named(task.router)
     names = tuple(dict.fromkeys((*in_question, *task.routers)))
+    if not np.isfinite(data.rewards).all(axis=1).sum() >= FEWEST_EVALUATED:
+        raise DataError(
+            f"fewer than {FEWEST_EVALUATED} rows have a reward from every candidate: score more "
+            "answers; `train` judges logged decisions by themselves"
+        )
     compared = compare(
         data, sample, names, average=task.average, seed=task.seed, divisions=divisions
     )

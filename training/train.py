@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
@@ -27,19 +28,23 @@ from regroup.artifact import (
 from regroup.domain.query import BUILDER_VERSION
 from regroup.errors import DataError
 from regroup.ports import ObjectStore
+from training.affine import AffineMaps
 from training.champion import compare_with_champion
 from training.clusters import describe_clusters
-from training.comparison import compare, routers_named
+from training.comparison import Comparison, compare, judged_rows, routers_named
 from training.dataset import Dataset
 from training.embeddings import Progress
 from training.encoder import EncoderSpec, load_spec
 from training.heads import export_heads
+from training.newcomer import lowered, newcomers, placed_last, with_newcomers, without
 from training.prepare import Options, cache_path, embed_queries, load_encoder, prepare  # noqa: F401
-from training.selection import quality_choices, select
+from training.ridge import CLOSED_FORM
+from training.sample import Sample
+from training.selection import Selection, quality_choices, select
 from training.uncertainty import Calibrated, calibrate
 
 FEWEST_SCORED = 50
-"""Rows with every candidate's reward below which no gain can be judged."""
+"""Rows that a router can be judged by, below which nothing is trained."""
 
 _PICKLE_PROTOCOL = 4
 _RECORDED_PACKAGES = ("regroup", "numpy", "scikit-learn", "onnxruntime", "tokenizers")
@@ -81,37 +86,42 @@ def train(
         ArtifactError: the live router cannot be compared with.
     """
     names = routers_named(options.router)
-    full = np.isfinite(data.rewards).all(axis=1)
-    if full.sum() < FEWEST_SCORED:
+    scarce = newcomers(data.rewards)
+    known = data.without(scarce)
+    judged = judged_rows(known, options.seed)
+    if len(judged) < FEWEST_SCORED:
         raise DataError(
-            f"{full.sum()} rows have a reward from every candidate: "
-            f"at least {FEWEST_SCORED} are needed to judge a router"
+            f"{len(judged)} rows have a reward from every candidate: "
+            f"at least {FEWEST_SCORED} are needed to judge a router, "
+            "or logged decisions with the probability of each"
         )
     spec = load_spec(encoder_folder)
     embeddings = embed_queries(data, encoder_folder, cache_folder=cache_folder, progress=progress)
     ready = prepare(data, embeddings, options)
+    sample, costs = without(ready.sample, scarce), ready.costs.without(scarce)
     clusters, seed = ready.clusters, options.seed
     # Sums over several threads differ from run to run in their last bits.
     with threadpool_limits(limits=1):
         described = describe_clusters(clusters, embeddings, data.texts)
-        compared = compare(data, ready.sample, names, average=options.average, seed=seed)
-        selection = select(
-            data, ready.sample, ready.costs, compared, router=options.router, seed=seed
-        )
-        found = calibrate(compared, selection.router, min_margin=selection.min_margin)
+        compared = compare(known, sample, names, average=options.average, seed=seed)
+        selection = select(known, sample, costs, compared, router=options.router, seed=seed)
+        maps = _with_scarce(selection, compared, ready.sample, scarce, data.candidates)
+        found = None
+        if not len(scarce):
+            found = calibrate(compared, selection.router, min_margin=selection.min_margin)
     against = None
     if champion is not None and selection.router != "best-single":
         against = compare_with_champion(
             *champion,
-            data,
+            known,
             quality_choices(compared, selection),
             compared.judged,
             average=options.average,
             seed=seed,
             cache_folder=cache_folder,
-            costs=ready.costs.expected[compared.judged],
+            costs=costs.expected[compared.judged],
         )
-    heads = export_heads(selection.maps, ready.lengths, clusters.centroids, data.candidates)
+    heads = export_heads(maps, ready.lengths, clusters.centroids, data.candidates)
     parts = {
         ENCODER: (encoder_folder / ENCODER).read_bytes(),
         TOKENIZER: (encoder_folder / TOKENIZER).read_bytes(),
@@ -131,7 +141,7 @@ def train(
         data_sha256=data.sha256,
         router=selection.router,
         verdict=selection.verdict,
-        default_candidate=data.candidates[compared.default],
+        default_candidate=known.candidates[compared.default],
         min_margin=selection.min_margin,
         presets=selection.presets,
         against_champion=against,
@@ -149,6 +159,22 @@ def train(
         },
     )
     return Trained(write_artifact(out, manifest, parts), manifest)
+
+
+def _with_scarce(
+    selection: Selection,
+    compared: Comparison,
+    sample: Sample,
+    scarce: NDArray[np.intp],
+    names: tuple[str, ...],
+) -> AffineMaps:
+    """Return the maps of all candidates, those of few labels placed among the others."""
+    if not len(scarce):
+        return selection.maps
+    if selection.router not in CLOSED_FORM or compared.fits is None:
+        return placed_last(selection.maps, scarce)
+    maps = with_newcomers(compared.fits, selection.router, sample, scarce, names)
+    return lowered(maps, sample.rewards, scarce)
 
 
 def _calibration(found: Calibrated) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Only train rows are read. Every variant predicts each row by folds without it, in several divisions
 into folds; its policy earns a reward on every row, and the interval is of the difference to the
-reference on the same rows. Intervals are over queries: fits and clusters stay as they are.
+reference on the same rows. Intervals are over queries, with clusters as they are; how much hangs on
+where K-means starts is told by a second table, of cluster means over several starts.
 """
 
 import json
@@ -26,7 +27,7 @@ from training.dataset import Dataset, Matrix, read_dataset
 from training.decide import decide, taken
 from training.encoder import ENCODERS, ensure_encoder
 from training.gate import MARGINS
-from training.intervals import Interval, best_single, paired_interval, row_weights
+from training.intervals import best_single, paired_interval, row_weights
 from training.moments import moment_table
 from training.prepare import embed_queries
 from training.ridge import CLOSED_FORM, ClosedForm
@@ -35,15 +36,21 @@ from training.sample import Sample
 DIVISIONS = 3
 FIXED_K = (8, 10, 12, 16, 24)
 AVERAGED_K = (8, 10, 12, 14, 16)
-OTHER_STARTS = (1, 2)
+SAME_K = 12
+"""At which kinds of features are compared beside the K that each one's silhouette gives."""
+STARTS = range(5)
+"""Of K-means, the first being the reference's."""
 WORD_DIMS = 256
 MEAN, ONE_RIDGE = "cluster-mean", "ridge-cluster"
 PENALTY = 1.0
 """Of the affine map that stands in for an average over K."""
 
+MINILM = "minilm"
 REFERENCE, BEST_SINGLE = MEAN, "best single model"
 
-console = Console(highlight=False)
+WIDTH = 140
+
+console = Console(highlight=False, width=WIDTH)
 
 type Predictions = Iterator[tuple[str, Matrix]]
 """Variants by label: (rows, candidates) predictions, each row by folds without it."""
@@ -79,12 +86,19 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The ways in which variants see the queries."""
+    """The ways in which variants see the queries, from one start of K-means."""
 
-    reference: View
     by_features: Mapping[str, View]
+    """Each kind of features, K by its silhouette; the reference is `MINILM`."""
+    at_same_k: Mapping[str, View]
+    """The other kinds, in `SAME_K` clusters."""
     by_k: Mapping[int, View]
-    by_start: Mapping[int, View]
+    """`MINILM` in other numbers of clusters."""
+
+    @property
+    def reference(self) -> View:
+        """What the default router sees."""
+        return self.by_features[MINILM]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +113,41 @@ class Earned:
 
 
 def main() -> None:
-    """Run the benchmark; print its table and write `build/bench/ablation.json`."""
+    """Run the benchmark; print its tables and write `build/bench/ablation.json`."""
     data = read_dataset(find_data("routerdc.jsonl.gz")).split("train")
     # Sums over several threads differ from run to run in their last bits.
-    with threadpool_limits(limits=1):
-        with console.status("embedding and clustering"):
-            views = view_all(_features(data))
-        earned = {BEST_SINGLE: _always_best(data)}
+    with threadpool_limits(limits=1), console.status("embedding") as status:
+        features = _features(data)
+        status.update("clustering")
+        first = view_all(features)
+        known = {name: view.k for name, view in first.by_features.items()}
+        others = [view_all(features, seed=start, known_k=known) for start in STARTS[1:]]
+        earned: dict[str, list[Matrix]] = {BEST_SINGLE: [_always_best(data)]}
+        by_start: list[dict[str, list[Matrix]]] = [{} for _ in STARTS]
         for division in range(DIVISIONS):
-            with console.status(f"division {division + 1} of {DIVISIONS}") as status:
-                fold_of = assign_folds(data.texts, data.datasets, seed=division)
-                for label, predicted in variants(data, views, fold_of):
-                    status.update(f"division {division + 1} of {DIVISIONS}: {label}")
-                    earned.setdefault(label, []).append(rewards_by_margin(data, predicted))
+            status.update(f"division {division + 1} of {DIVISIONS}")
+            fold_of = assign_folds(data.texts, data.datasets, seed=division)
+            for label, predicted in by_router(data, first, fold_of):
+                earned.setdefault(label, []).append(rewards_by_margin(data, predicted))
+            for views, into in zip((first, *others), by_start, strict=True):
+                for label, predicted in by_clusters(data, views, fold_of):
+                    into.setdefault(label, []).append(rewards_by_margin(data, predicted))
+        earned |= by_start[0]
     weights = row_weights(data.datasets, "datasets")
     found = {label: summarise(each, weights) for label, each in earned.items()}
-    _report(data, views, found)
+    over_starts = {
+        label: np.array([np.mean(one[label], axis=0)[0] for one in by_start])
+        for label in by_start[0]
+    }
+    report: dict[str, float] = {"rows": len(data)}
+    report.update({f"k_{_key(name)}": k for name, k in known.items()})
+    report |= _print_variants(data, known, found) | _print_starts(data, over_starts)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "ablation.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def variants(data: Dataset, views: Views, fold_of: NDArray[np.intp]) -> Predictions:
-    """Yield every variant's predictions of rows held out."""
+def by_router(data: Dataset, views: Views, fold_of: NDArray[np.intp]) -> Predictions:
+    """Yield what the routers predict of rows held out, fitted in several ways."""
     rewards, reference = data.rewards, views.reference
     alike = row_weights(data.datasets, "datasets") * len(data)
     yield from _of_sample(reference.sample(rewards), fold_of, data.candidates, tuple(CLOSED_FORM))
@@ -128,15 +157,22 @@ def variants(data: Dataset, views: Views, fold_of: NDArray[np.intp]) -> Predicti
         for label, predicted in _of_sample(sample, fold_of, data.candidates, (router,)):
             yield f"{label}, fitted with data sets alike", predicted
     for name, view in views.by_features.items():
-        for router, seen in ((MEAN, view.without_slopes()), (ONE_RIDGE, view)):
-            sample = seen.sample(rewards)
-            for label, predicted in _of_sample(sample, fold_of, data.candidates, (router,)):
+        if name != MINILM:
+            sample = view.sample(rewards)
+            for label, predicted in _of_sample(sample, fold_of, data.candidates, (ONE_RIDGE,)):
                 yield f"{label}, {name}", predicted
-    for start, view in views.by_start.items():
-        yield f"{MEAN}, other K-means start {start}", _cluster_means(view, data, fold_of)
+
+
+def by_clusters(data: Dataset, views: Views, fold_of: NDArray[np.intp]) -> Predictions:
+    """Yield what cluster means predict of rows held out, over several kinds of clusters."""
+    for name, view in views.by_features.items():
+        label = REFERENCE if name == MINILM else f"{MEAN}, {name}"
+        yield label, _cluster_means(view, data, fold_of)
+    for name, view in views.at_same_k.items():
+        yield f"{MEAN}, {name}, K = {SAME_K}", _cluster_means(view, data, fold_of)
     for k in FIXED_K:
         yield f"{MEAN}, K = {k}", _cluster_means(views.by_k[k], data, fold_of)
-    yield from averages([views.by_k[k] for k in AVERAGED_K], reference, data, fold_of)
+    yield from averages([views.by_k[k] for k in AVERAGED_K], views.reference, data, fold_of)
 
 
 def levels(sample: Sample, fold_of: NDArray[np.intp]) -> Predictions:
@@ -178,8 +214,8 @@ def averages(
             out[rows] = maps.predict(served.features[rows], served.labels[rows])
     label = f"{MEAN}, mean over K"
     yield f"{label} (cannot be served)", exact
-    yield f"{label}, served as a constant per cluster", constant
-    yield f"{label}, served as a ridge per cluster", affine
+    yield f"{label}, as a constant per cluster", constant
+    yield f"{label}, as a ridge per cluster", affine
 
 
 def affine_of(
@@ -225,17 +261,33 @@ def summarise(divisions: Sequence[Matrix], weights: NDArray[np.float64]) -> Earn
     return Earned(rewards[0], rewards[best], MARGINS[best])
 
 
-def view_all(features: Mapping[str, NDArray[np.float32]]) -> Views:
-    """Cluster every kind of features, and the reference's in other ways."""
-    minilm = features["minilm"]
-    reference = View.of(minilm)
-    by_k = {
-        k: View.of(minilm, n_clusters=k) for k in sorted({*FIXED_K, *AVERAGED_K} - {reference.k})
+def view_all(
+    features: Mapping[str, NDArray[np.float32]],
+    *,
+    seed: int = 0,
+    known_k: Mapping[str, int] | None = None,
+) -> Views:
+    """Cluster every kind of features, and the reference's into other numbers of clusters.
+
+    Args:
+        features: by kind.
+        seed: where K-means starts.
+        known_k: by kind, where K is not to be looked for.
+    """
+    chosen = known_k or {}
+    by_features = {
+        name: View.of(one, seed=seed, n_clusters=chosen.get(name)) for name, one in features.items()
     }
-    by_k[reference.k] = reference
-    others = {name: View.of(one) for name, one in features.items() if name != "minilm"}
-    starts = {seed: View.of(minilm, seed=seed, n_clusters=reference.k) for seed in OTHER_STARTS}
-    return Views(reference, others, by_k, starts)
+    same = {
+        name: View.of(one, seed=seed, n_clusters=SAME_K)
+        for name, one in features.items()
+        if name != MINILM
+    }
+    by_k = {
+        k: View.of(features[MINILM], seed=seed, n_clusters=k)
+        for k in sorted({*FIXED_K, *AVERAGED_K})
+    }
+    return Views(by_features, same, by_k)
 
 
 def join(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -263,8 +315,8 @@ def _features(data: Dataset) -> dict[str, NDArray[np.float32]]:
         )
         for name, encoder in ENCODERS.items()
     }
-    found["minilm and e5-small"] = join(found["minilm"], found["e5-small"])
-    found["minilm and words"] = join(found["minilm"], word_features(data.texts))
+    found["minilm and e5-small"] = join(found[MINILM], found["e5-small"])
+    found["minilm and words"] = join(found[MINILM], word_features(data.texts))
     return found
 
 
@@ -282,54 +334,80 @@ def _cluster_means(view: View, data: Dataset, fold_of: NDArray[np.intp]) -> Matr
     return predicted
 
 
-def _always_best(data: Dataset) -> list[Matrix]:
-    return [rewards_by_margin(data, np.zeros_like(data.rewards))]
+def _always_best(data: Dataset) -> Matrix:
+    return rewards_by_margin(data, np.zeros_like(data.rewards))
 
 
-def _report(data: Dataset, views: Views, found: Mapping[str, Earned]) -> None:
-    """Print the table and write the figures, in points: 100 x reward, the mean over data sets."""
+def _print_variants(
+    data: Dataset, known: Mapping[str, int], found: Mapping[str, Earned]
+) -> dict[str, float]:
+    """Print what every variant earns, and return it in points: 100 x reward."""
     reference = found[REFERENCE]
-    report: dict[str, float] = {"rows": len(data), "k_minilm": views.reference.k}
-    report |= {f"k_{_key(name)}": view.k for name, view in views.by_features.items()}
     table = Table(
-        f"{len(data)} train rows of RouterDC, {DIVISIONS} divisions into {FOLDS} folds",
+        f"RouterDC, {len(data)} train rows, held out",
         "points",
-        "to the reference, 95 %",
+        "to the reference",
         "best margin",
         "points",
-        "to the reference, 95 %",
+        "to the reference",
     )
+    report: dict[str, float] = {}
     for label, one in found.items():
-        key, cells = _key(label), [label]
-        for at, mine, base in (
-            ("", one.plain, reference.plain),
-            ("_best_margin", one.best, reference.best),
-        ):
-            points = paired_interval(mine, data.datasets, "datasets", seed=0).mean
-            behind = paired_interval(mine - base, data.datasets, "datasets", seed=0)
-            report[f"{key}{at}_points"] = round(100 * points, 3)
-            report[f"{key}{at}_difference"] = round(100 * behind.mean, 3)
-            report[f"{key}{at}_low"] = round(100 * behind.low, 3)
-            report[f"{key}{at}_high"] = round(100 * behind.high, 3)
-            cells += [f"{100 * points:.2f}", _words(behind, label)]
-        report[f"{key}_margin"] = one.margin
-        table.add_row(*cells[:3], f"{one.margin:g}", *cells[3:])
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "ablation.json").write_text(json.dumps(report, indent=1) + "\n")
+        key = _key(label)
+        cells, plain = _compared(data, f"{key}_", one.plain, reference.plain)
+        tuned, best = _compared(data, f"{key}_best_margin_", one.best, reference.best)
+        table.add_row(label, *cells, f"{one.margin:g}", *tuned)
+        report |= plain | best | {f"{key}_margin": one.margin}
     console.print(table)
-    k = ", ".join(f"{name} {view.k}" for name, view in views.by_features.items())
+    ks = ", ".join(f"{name} {k}" for name, k in known.items())
     console.print(
-        f"The reference is {REFERENCE} on minilm with contrasts, K = {views.reference.k} by "
-        f"silhouette (K elsewhere: {k}). The best margin is chosen on the very rows that it is "
-        f"judged on. Of {len(found) - 1} intervals, one in twenty leaves out 0 by chance.",
-        soft_wrap=True,
+        f"Mean of the data sets, {DIVISIONS} divisions into {FOLDS} folds; 95 % intervals. The "
+        f"reference is {REFERENCE} on minilm with contrasts. K by silhouette: {ks}. The best "
+        "margin is chosen on the very rows that it is judged on. Where nothing differs, one "
+        "interval in twenty leaves out 0."
     )
+    return report
 
 
-def _words(behind: Interval, label: str) -> str:
-    if label == REFERENCE:
-        return "reference"
-    return f"{100 * behind.mean:+z.2f} ({100 * behind.low:+z.2f} to {100 * behind.high:+z.2f})"
+def _print_starts(data: Dataset, rewards: Mapping[str, Matrix]) -> dict[str, float]:
+    """Print what cluster means earn over starts of K-means, and return it in points.
+
+    Args:
+        data: the rows.
+        rewards: by variant, (starts, rows).
+    """
+    weights = row_weights(data.datasets, "datasets")
+    reference = rewards[REFERENCE].mean(axis=0)
+    table = Table(
+        f"Mean of {len(STARTS)} starts of K-means", "points", "to the reference", "spread"
+    )
+    report: dict[str, float] = {}
+    for label, one in rewards.items():
+        key = f"{_key(label)}_starts_"
+        cells, figures = _compared(data, key, one.mean(axis=0), reference)
+        spread = 100 * float((one @ weights).std(ddof=1))
+        table.add_row(label, *cells, f"{spread:.2f}")
+        report |= figures | {f"{key}spread": round(spread, 3)}
+    console.print(table)
+    console.print(
+        "Margin 0. Both sides of a difference are means over the same number of starts. The spread "
+        "is the standard deviation of the points from start to start; the intervals leave it out."
+    )
+    return report
+
+
+def _compared(
+    data: Dataset, key: str, mine: NDArray[np.float64], reference: NDArray[np.float64]
+) -> tuple[list[str], dict[str, float]]:
+    """Return cells and figures of a variant's (rows,) rewards beside the reference's."""
+    points = 100 * float(row_weights(data.datasets, "datasets") @ mine)
+    one = paired_interval(mine - reference, data.datasets, "datasets", seed=0)
+    mean, low, high = (100 * value for value in (one.mean, one.low, one.high))
+    cells = [f"{points:.2f}", f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"]
+    if not (mine - reference).any():
+        cells[1] = "the same"
+    figures = {"points": points, "difference": mean, "low": low, "high": high}
+    return cells, {f"{key}{name}": round(value, 3) for name, value in figures.items()}
 
 
 def _key(label: str) -> str:

@@ -51,6 +51,12 @@ class Trial:
     verdict: Verdict
     router: str
 
+    @property
+    def errors(self) -> float:
+        """The gain in standard errors, from its 95 % interval."""
+        width = self.verdict.gain_high - self.verdict.gain_low
+        return 2 * 1.96 * self.verdict.gain / width if width > 0 else 0.0
+
 
 def main() -> None:
     """Run the benchmark; print its table and write `build/bench/power.json`."""
@@ -70,7 +76,12 @@ def main() -> None:
         work = partial(planted_trial, data, embeddings)
         planted = _all(pool.map(work, range(number)), number, "planted gain")
     covered = coverage(LOGS, LOG_ROWS, seed=0)
-    report = {
+    clear = {
+        f"{what}_beyond_{errors:g}_errors": share(t.errors > errors for t in trials)
+        for errors in (1.0, 1.64, 2.0)
+        for what, trials in (("shuffled", shuffled), ("planted", planted))
+    }
+    report = clear | {
         "shuffled_do_not_route_share": share(not t.verdict.route for t in shuffled),
         "planted_route_share": share(t.verdict.route for t in planted),
         "planted_gain_measured": float(np.mean([t.verdict.gain for t in planted])),
@@ -82,6 +93,8 @@ def main() -> None:
     table = Table(f"{number} data sets of {QUERIES} queries, {LOGS} logs of {LOG_ROWS}", "share")
     table.add_row("shuffled rewards: do not route", f"{report['shuffled_do_not_route_share']:.2f}")
     table.add_row("planted gain of 3 points: route", f"{report['planted_route_share']:.2f}")
+    for name, value in clear.items():
+        table.add_row(name.replace("_", " "), f"{value:.2f}")
     for name, value in covered.items():
         table.add_row(f"95 % interval of {name} covers the truth", f"{value:.3f}")
     console.print(table)

@@ -346,7 +346,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], str]] = {
     "an unknown name": (
         {"clusters": "8"},
         "no hyperparameter is called 'clusters'; there are: "
-        "average, split, n_clusters, seed, encoder, router",
+        "average, split, n_clusters, seed, encoder, router, champion",
     ),
     "an unknown word": (
         {"average": '"mean"'},
@@ -530,3 +530,8 @@ def test_a_source_folder_replaces_an_earlier_one_and_nothing_else(tmp_path: Path
     with pytest.raises(FileExistsError, match="holds something else"):
         write_source(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_champion_of_hyperparameters_is_compared_with() -> None:
+    found = Hyperparameters.from_json(b'{"champion": "s3://bucket/regroup/pointer.json"}')
+    assert found.champion == "s3://bucket/regroup/pointer.json"

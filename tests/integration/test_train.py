@@ -200,6 +200,29 @@ def test_gaps_beside_enough_fully_scored_rows_are_no_obstacle(
     assert load(tmp_path / "artifact", trained.digest).manifest == trained.manifest
 
 
+def test_a_candidate_scored_on_few_rows_is_placed_among_the_others(
+    data: Path, minilm: Path, tmp_path: Path, runs: tuple[Run, Run]
+) -> None:
+    rows = rows_of(data)
+    for row in rows[80:]:
+        scores = row["scores"]
+        assert isinstance(scores, dict)
+        scores["llama-70b"] = None
+    path = write_rows(tmp_path / "newcomer.jsonl", list(rows))
+    trained = train(
+        read_dataset(path),
+        minilm,
+        tmp_path / "artifact",
+        options=OPTIONS,
+        cache_folder=runs[0].folder.parent / "build/cache",
+    )
+    assert trained.manifest.verdict.route
+    assert trained.manifest.candidates == CANDIDATES
+    heads = load(tmp_path / "artifact", trained.digest).heads
+    column = CANDIDATES.index("llama-70b")
+    assert heads.bias[:, column].std() > 0  # not one mean for all clusters
+
+
 LONG = f"{'long-' * 30}[red].jsonl"  # beyond any terminal's width, and looks like markup
 COMPLAINTS = {
     LONG: f"regroup: {LONG} is not a file\n",

@@ -1,6 +1,6 @@
 """Data sets with a known truth, to hold routers and gates to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +61,19 @@ def world(
     )
     labels: NDArray[np.intp] = embeddings[:, :TOPICS].argmax(axis=1)
     return World(data, Sample(embeddings, rewards, labels, TOPICS, np.ones(rows)), chances)
+
+
+def logged(one: World, *, explore: float = 0.4, seed: int = 0) -> World:
+    """Return the world as a router's own log: one candidate a row was asked and scored.
+
+    The last candidate was asked, but for a share of the rows where one was drawn evenly.
+    """
+    rng = np.random.default_rng(seed)
+    rows, candidates = one.data.rewards.shape
+    probabilities = np.full(candidates, explore / candidates)
+    probabilities[-1] += 1.0 - explore
+    decided = np.asarray(rng.choice(candidates, size=rows, p=probabilities), np.intp)
+    rewards = np.full((rows, candidates), np.nan)
+    rewards[np.arange(rows), decided] = one.data.rewards[np.arange(rows), decided]
+    data = replace(one.data, rewards=rewards, decided=decided, propensities=probabilities[decided])
+    return World(data, replace(one.sample, rewards=rewards), one.chances)

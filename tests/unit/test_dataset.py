@@ -388,3 +388,48 @@ def test_a_parquet_file_cut_short_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a file"):
         read_dataset(tmp_path / name)
+
+
+DECISION = {
+    "candidate": "a",
+    "probabilities": {"a": 0.25, "b": 0.75},
+    "inclusion_probability": 1.0,
+}
+
+
+def test_a_logged_decision_is_read_with_its_probability(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "text": "x", "scores": {"b": 0.5}},
+        {"id": "2", "text": "y", "scores": {"a": 1.0, "b": None}, "decision": DECISION},
+        {"id": "3", "text": "z", "scores": {"b": 1.0}, "decision": DECISION},  # not yet scored
+    ]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = read_dataset(path)
+    assert data.decided is not None
+    assert data.propensities is not None
+    assert data.decided.tolist() == [-1, 0, -1]
+    np.testing.assert_array_equal(data.propensities, [np.nan, 0.25, np.nan])
+    some = data.take(np.array([1]))
+    assert (some.decided, some.propensities) == (np.array([0]), np.array([0.25]))
+
+
+def test_a_decision_is_part_of_the_digest_and_its_absence_is_not(tmp_path: Path) -> None:
+    row = {"id": "1", "text": "x", "scores": {"a": 0.5}}
+    digests = []
+    for number, fields in enumerate((row, row | {"decision": None}, row | {"decision": DECISION})):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text(json.dumps(fields) + "\n")
+        digests.append(read_dataset(path).sha256)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_decision_whose_probabilities_do_not_sum_to_1_is_refused_with_its_place(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.jsonl"
+    wrong = DECISION | {"probabilities": {"a": 0.25, "b": 0.5}}
+    row = {"id": "1", "text": "x", "scores": {"a": 1.0}, "decision": wrong}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"line 1: decision: .*probabilities sum to 0\.75, not 1"):
+        read_dataset(path)

@@ -132,11 +132,11 @@ def gains(rows: int, mean: float, spread: float) -> NDArray[np.float64]:
     ("rows", "errors", "route"),
     [
         (FEWEST_TO_LEARN - 1, 9.0, False),
-        (FEWEST_TO_LEARN, 1.7, True),
-        (FEWEST_TO_LEARN, 1.5, False),
-        (FEW - 1, 1.5, False),
-        (FEW, 1.1, True),
-        (FEW, 0.9, False),
+        (FEWEST_TO_LEARN, 2.6, True),
+        (FEWEST_TO_LEARN, 2.4, False),
+        (FEW - 1, 2.4, False),
+        (FEW, 2.1, True),
+        (FEW, 1.9, False),
         (FEW, -3.0, False),
     ],
 )

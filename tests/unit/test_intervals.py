@@ -148,3 +148,12 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     one, same, other = (paired_interval(differences, datasets, "rows", seed=s) for s in (1, 1, 2))
     assert one == same
     assert one != other
+
+
+def test_datasets_of_one_row_are_drawn_from_together() -> None:
+    differences = np.random.default_rng(0).normal(size=400)
+    names = np.array([f"set {n}" for n in range(400)])
+    together = standard_error(differences, np.array(["all"] * 400), "rows")
+    assert standard_error(differences, names, "datasets") == pytest.approx(together)
+    found = paired_interval(differences, names, "datasets", seed=0)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * together, rel=0.1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -12,6 +12,7 @@ from regroup.domain.offpolicy import (
     Estimate,
     Floats,
     Logged,
+    corrected_rewards,
     difference,
     doubly_robust,
     ips,
@@ -394,3 +395,17 @@ def test_an_action_that_the_log_could_not_take_is_refused() -> None:
 def test_support_of_another_shape_is_refused() -> None:
     with pytest.raises(DataError, match=r"supported has shape \(4, 2\)"):
         ips(replace(LOG, supported=np.ones((4, 2), np.bool_)), TARGET)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_corrected_rewards_average_to_the_doubly_robust_value_of_any_policy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, candidates = 40, 3
+    actions = rng.integers(candidates, size=rows)
+    logged = Logged(actions, rng.uniform(size=rows), rng.uniform(0.1, 1.0, size=rows))
+    predicted = rng.uniform(size=(rows, candidates))
+    target = np.eye(candidates)[rng.integers(candidates, size=rows)]
+    corrected = corrected_rewards(logged, predicted)
+    wanted = doubly_robust(logged, target, predicted).value
+    assert (target * corrected).sum(axis=1).mean() == pytest.approx(wanted)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regroup.errors import DataError
-from tests.local.planted import World, world
+from tests.local.planted import World, logged, world
 from training.affine import AffineMaps
 from training.comparison import Comparison, compare, routers_named
 from training.presets import NEVER, expected_costs, paid_costs
@@ -143,3 +143,26 @@ def test_every_dataset_counts_alike_where_that_is_asked() -> None:
     by_rows = compare(one.data, one.sample, ("cluster-mean",), average="rows", seed=0)
     by_datasets = compare(one.data, one.sample, ("cluster-mean",), average="datasets", seed=0)
     assert (by_rows.default, by_datasets.default) == (2, 0)
+
+
+def test_from_logged_decisions_alone_a_planted_specialist_is_found() -> None:
+    one = logged(world(4_000, specialist=0.3))
+    found, compared = selected(one)
+    assert len(compared.judged) == 4_000
+    assert found.verdict.route
+    possible = one.chances.max(axis=1).mean() - one.chances.mean(axis=0).max()
+    assert true_gain(one, found.maps, found.min_margin) > 0.5 * possible
+    assert found.verdict.gain_low < possible < found.verdict.gain_high + 0.05
+
+
+def test_from_logged_decisions_with_nothing_to_learn_the_best_single_candidate_is_served() -> None:
+    found, compared = selected(logged(world(2_000, specialist=0.0)))
+    assert not found.verdict.route
+    assert compared.default == 2
+
+
+def test_fully_scored_rows_are_judged_by_where_they_are_enough() -> None:
+    one = logged(world(1_000))
+    one.data.rewards[:400] = world(1_000).data.rewards[:400]
+    _, compared = selected(one)
+    assert compared.judged.tolist() == list(range(400))

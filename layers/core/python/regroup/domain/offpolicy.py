@@ -154,6 +154,29 @@ def doubly_robust(logged: Logged, target: Floats, predicted: Floats) -> Estimate
     )
 
 
+def corrected_rewards(logged: Logged, predicted: Floats) -> Floats:
+    """Return (rows, candidates) rewards: their mean over a policy's choices estimates its value.
+
+    The estimate is the doubly robust one.
+
+    The prediction stands for what was not observed; where an action was, its miss is added, as
+    many times as the action was unlikely. One row says little, and may lie far outside [0, 1]:
+    only means over many rows are estimates.
+
+    Args:
+        logged: the log.
+        predicted: as for `doubly_robust`.
+
+    Raises:
+        DataError: shapes differ, or a prediction is not finite.
+    """
+    taken = np.zeros_like(predicted)
+    taken[np.arange(len(logged)), logged.actions] = 1.0
+    misses = _corrected(logged, taken, 1.0 / logged.propensities, predicted)
+    chosen = predicted[np.arange(len(logged)), logged.actions]
+    return np.asarray(predicted + taken * (misses - chosen)[:, None])
+
+
 def difference(logged: Logged, target_a: Floats, target_b: Floats, predicted: Floats) -> Estimate:
     """Estimate what policy A earns more than policy B, both on the same rows.
 
