@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 from regroup.artifact import (
     ENCODER,
     HEADS,
-    KMEANS,
     TOKENIZER,
     UNCERTAINTY,
     EncoderRecord,
@@ -27,6 +26,7 @@ from regroup.artifact import (
 )
 from regroup.domain.query import BUILDER_VERSION
 from regroup.errors import DataError
+from regroup.kmeans_file import KMEANS
 from regroup.ports import ObjectStore
 from training.affine import AffineMaps
 from training.champion import compare_with_champion

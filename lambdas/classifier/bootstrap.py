@@ -22,7 +22,6 @@ from regroup.adapters.sqs import SqsInteractionQueue
 from regroup.adapters.telemetry import PowertoolsTelemetry
 from regroup.artifact import (
     ENCODER,
-    KMEANS,
     MANIFEST,
     Artifact,
     Manifest,
@@ -40,6 +39,7 @@ from regroup.errors import (
     ArtifactNotFoundError,
     ConfigurationError,
 )
+from regroup.kmeans_file import KMEANS
 from regroup.ports import Clock, ObjectStore, PredictionCache
 
 _PARALLEL_FETCHES = 4

@@ -14,7 +14,8 @@ Looked for {name} in: {places}
 Put the file there, or name its folder: REGROUP_DATA=/path/to/folder make ...
 It holds one JSON object a line, with `id`, `dataset`, `split` (train or test), `text`, and `scores`
 (in [0, 1] by model name). routerdc.jsonl.gz is made from the data that RouterDC (Chen et al. 2024)
-publishes with its code, japanese_chat.jsonl.gz from the answers and judgements that
+publishes with its code, routerbench_subset.jsonl.gz (with `cost_usd` by model) from the part of
+RouterBench (Hu et al. 2024) there, japanese_chat.jsonl.gz from the answers and judgements that
 shisa-ai/shaberi publishes.
 """
 

@@ -24,7 +24,6 @@ from regroup.artifact import (
     digest_of,
     load_artifact,
     read_heads,
-    read_kmeans,
     read_manifest,
     read_uncertainty,
     write_artifact,
@@ -33,6 +32,7 @@ from regroup.artifact import (
 )
 from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactError, ArtifactIncompatibleError
+from regroup.kmeans_file import read_kmeans
 from tests.local.small_artifact import small_artifact, small_heads
 
 DATA = Path(__file__).parents[1] / "data"

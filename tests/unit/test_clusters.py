@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from regroup.artifact import read_kmeans
 from regroup.domain.prediction import Heads
 from regroup.errors import DataError
+from regroup.kmeans_file import read_kmeans
 from training.clusters import FEWEST, MOST, Clusters, describe_clusters, fit_clusters
 
 DIMS = 16
