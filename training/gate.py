@@ -129,8 +129,9 @@ def nested_choices(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the (rows,) choices where each fold's plan was chosen by the other folds.
 
-    Router, margin and best single candidate are all chosen without the fold that they are judged
-    on, so the choice itself does not flatter the gain.
+    Where no plan gains anything there, the best single candidate is asked; a single router, asked
+    for by name, is followed in any case. Router, margin and best single candidate are all chosen
+    without the fold that they are judged on, so the choice itself does not flatter the gain.
 
     Returns:
         The candidate that each query is routed to, and the best single candidate of the folds
@@ -148,6 +149,9 @@ def nested_choices(
             for router, one in predictions.items()
         }
         plan = choose_plan(seen, rest, margins)
+        if plan is None and len(predictions) == 1:
+            # A router asked for by name is judged as it would be served, good or bad.
+            plan = Plan(next(iter(predictions)), 0.0)
         chosen[held_out] = default[held_out] = rest.best_single()
         if plan is not None:
             predicted = predictions[plan.router].outer[held_out]

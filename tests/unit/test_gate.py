@@ -101,8 +101,17 @@ def test_a_folds_plan_is_chosen_by_predictions_made_without_that_fold() -> None:
     rows = judged(rewards)
     # Without a fold the router is useless, so no fold may be routed, however good `outer` is.
     useless = HeldOut(rewards, [1.0 - rewards] * 5)
-    chosen, default = nested_choices({"one": useless}, rows, {"one": MARGINS})
+    both = {"one": useless, "other": useless}
+    chosen, default = nested_choices(both, rows, dict.fromkeys(both, MARGINS))
     assert (chosen == default).all()
+
+
+def test_a_router_asked_for_by_name_is_judged_as_it_would_be_served() -> None:
+    rewards = coins(500, 0.5, 0.55)
+    chosen, _ = nested_choices(
+        {"random": HeldOut(1.0 - rewards, None)}, judged(rewards), {"random": (0.0,)}
+    )
+    assert (rewards[np.arange(500), chosen] == rewards.min(axis=1)).all()
 
 
 def test_a_router_without_inner_predictions_is_judged_by_its_outer_ones() -> None:

@@ -74,7 +74,9 @@ def test_routers_whose_scores_are_no_rewards_have_no_presets_by_cost(router: str
 
 
 def test_random_is_never_said_to_pay() -> None:
-    assert not selected(world(600), "random")[0].verdict.route
+    verdict = selected(world(600), "random")[0].verdict
+    assert not verdict.route
+    assert verdict.gain < 0
 
 
 @pytest.mark.parametrize("router", ["knn", "nonsense", ""])
