@@ -171,6 +171,9 @@ def evaluate_command(
         embeddings = embed_queries(rows, folder, cache_folder=BUILD / "cache", progress=report)
     with console.status("comparing routers"):
         found = evaluate(rows, embeddings, options)
+    if left_out := set(rows.candidates) - set(found.task.data.candidates):
+        names = ", ".join(sorted(left_out))
+        console.print(f"left out, scored on too few rows to compare: {names}", soft_wrap=True)
     console.print(policy_table(found))
     console.print(found.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
     if json_out is not None:

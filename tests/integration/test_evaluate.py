@@ -29,6 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(folder: Path, minilm: Path) -> "subprocess.CompletedProcess[str]":
     data = write_sample_data(folder / "sample.jsonl", 400)
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    for row in rows[:60]:
+        row["scores"]["newcomer"] = 0.5
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     options = ("--data", data, "--encoder", minilm, "--n-clusters", "8")
     return evaluate(*options, "--json", "out/metrics.json", "--html", "out/report.html", cwd=folder)
 
@@ -40,6 +44,12 @@ def test_the_verdict_is_the_last_word_of_the_table(
     assert "route (gain " in done.stdout
     for policy in ("best single", "random", "cluster-mean", "softmax", "default router"):
         assert policy in done.stdout
+
+
+def test_a_candidate_scored_on_few_rows_is_said_to_be_left_out(
+    done: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert "left out, scored on too few rows to compare: newcomer\n" in done.stdout
 
 
 def test_the_figures_are_those_of_the_table(
