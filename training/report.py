@@ -243,7 +243,8 @@ def _curves(evaluation: Evaluation) -> list[Curve]:
             "Gain over the best single candidate (points)",
             lines,
             log_x=True,
-            caption="The gain on rows held out, with its 95 % interval.",
+            caption="The gain on rows held out, with its 95 % interval, over the best single "
+            "candidate by all rows: few rows may also name the wrong one.",
         )
     ]
 
