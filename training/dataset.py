@@ -73,7 +73,8 @@ class Dataset:
     """(rows,) column of the candidate that a logged decision chose, where its reward is known;
     -1 elsewhere. None where no row was logged."""
     propensities: NDArray[np.float64] | None = None
-    """(rows,) probability of that choice; NaN where there is none"""
+    """(rows,) probability of that choice; NaN where there is none, and where some candidate had no
+    chance: nothing can be judged by such a row, though it is learned from"""
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -174,7 +175,7 @@ class _Columns:
         self._candidates: set[str] = set()
         self._rewards, self._cost_usd, self._output_tokens = _Numbers(), _Numbers(), _Numbers()
         self._datasets, self._splits = _Words(), _Words()
-        self._decided, self._propensities = _Words(), array("d")
+        self._decided, self._propensities, self._chances = _Words(), array("d"), array("I")
 
     def append(self, row: Row) -> None:
         at = len(self.texts)
@@ -192,14 +193,19 @@ class _Columns:
         if decision is None or row.scores.get(decision.candidate) is None:
             self._decided.append(_NOBODY)
             self._propensities.append(math.nan)
+            self._chances.append(0)
         else:
             self._decided.append(decision.candidate)
-            self._propensities.append(decision.probabilities[decision.candidate])
+            # Rounding may leave a certain choice a hair above 1.
+            self._propensities.append(min(decision.probabilities[decision.candidate], 1.0))
+            self._chances.append(sum(p > 0 for p in decision.probabilities.values()))
 
     def dataset(self, digest: str) -> Dataset:
         candidates = tuple(sorted(self._candidates))
         shape = (len(self.texts), candidates)
         propensities = np.array(self._propensities)
+        # Of a candidate without any chance a log says nothing, and a gain over it would be made up.
+        propensities[np.asarray(self._chances) < len(candidates)] = np.nan
         logged = bool(np.isfinite(propensities).any())
         return Dataset(
             texts=tuple(self.texts),

@@ -40,10 +40,6 @@ class Moments:
         quadratic = (beta * (self.gram @ beta)).sum(axis=-2)
         return np.asarray(self.squares - 2 * (beta * self.cross).sum(axis=-2) + quadratic)
 
-    def residual_sums(self, beta: Matrix) -> Matrix:
-        """Return the (..., targets) sums of `y - x @ beta` over these rows."""
-        return np.asarray(self.cross[-1] - np.einsum("d,...dt->...t", self.gram[-1], beta))
-
 
 @dataclass(frozen=True, slots=True)
 class MomentTable:

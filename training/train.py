@@ -93,7 +93,7 @@ def train(
         raise DataError(
             f"{len(judged)} rows have a reward from every candidate: "
             f"at least {FEWEST_SCORED} are needed to judge a router, "
-            "or logged decisions with the probability of each"
+            "or logged decisions in which every candidate had a chance"
         )
     spec = load_spec(encoder_folder)
     embeddings = embed_queries(data, encoder_folder, cache_folder=cache_folder, progress=progress)

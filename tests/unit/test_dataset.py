@@ -433,3 +433,27 @@ def test_a_decision_whose_probabilities_do_not_sum_to_1_is_refused_with_its_plac
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=r"line 1: decision: .*probabilities sum to 0\.75, not 1"):
         read_dataset(path)
+
+
+def log_of(tmp_path: Path, probabilities: dict[str, float], candidate: str = "a") -> Dataset:
+    decision = DECISION | {"candidate": candidate, "probabilities": probabilities}
+    rows = [
+        {"id": "1", "text": "x", "scores": {"a": 0.5}, "decision": decision},
+        {"id": "2", "text": "y", "scores": {"b": 0.5}},
+    ]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return read_dataset(path)
+
+
+@pytest.mark.parametrize("probabilities", [{"a": 1.0}, {"a": 1.0, "b": 0.0}])
+def test_a_decision_that_gave_a_candidate_no_chance_judges_nothing(
+    probabilities: dict[str, float], tmp_path: Path
+) -> None:
+    assert log_of(tmp_path, probabilities).propensities is None
+
+
+def test_a_probability_a_hair_above_one_is_one(tmp_path: Path) -> None:
+    data = log_of(tmp_path, {"a": 1.0 + 8e-16, "b": 1e-12})
+    assert data.propensities is not None
+    assert data.propensities[0] == 1.0
