@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from regroup.domain.catalog import Candidate, Catalog, count_scripts
-from regroup.domain.chat import Answer, ChatRequest, Turn, fold
+from regroup.domain.chat import Answer, ChatRequest, fold, said
 from regroup.errors import DataError, UpstreamError, UpstreamThrottledError
 from regroup.ports import ChatModel
 from training.embeddings import Progress
@@ -138,7 +138,7 @@ class Collector:
     def _try(self, question: Question, candidate: Candidate) -> tuple[Answer | UpstreamError, bool]:
         """Return the answer, or why none came, and whether anything was billed."""
         failure: UpstreamError = UpstreamThrottledError()
-        request = ChatRequest((Turn("user", question.text),), max_tokens=MAX_TOKENS)
+        request = ChatRequest((said("user", question.text),), max_tokens=MAX_TOKENS)
         for number in range(_TRIES):
             events = self.chat_model.stream(
                 candidate, request, timeout_seconds=_CALL_TIMEOUT_SECONDS

@@ -7,7 +7,7 @@ from itertools import chain
 
 from classifier.predictor import Predictor
 from classifier.record import AnswerStream, Record, Recorder, status_of
-from regroup.domain.catalog import Candidate, Catalog, count_scripts
+from regroup.domain.catalog import Candidate, Catalog
 from regroup.domain.chat import ChatEvent, ChatRequest
 from regroup.domain.decision import CacheState, Decision
 from regroup.domain.events import (
@@ -15,7 +15,7 @@ from regroup.domain.events import (
     decision_line,
 )
 from regroup.domain.fallback import Cooldowns, Deadline
-from regroup.domain.mask import Needs, find_hurdles, find_lasting_hurdle
+from regroup.domain.mask import Needs, find_hurdles, find_lasting_hurdle, needs_of
 from regroup.domain.policy import Choice, Knobs, Offer, Reason, choose, draw_for
 from regroup.domain.prediction import Prediction
 from regroup.domain.query import query_from_turns
@@ -121,7 +121,7 @@ class RouteService:
 
     def _decide(self, ask: Ask) -> Decision:
         now = self.clock.wall()
-        needs = _needs(ask.chat, now)
+        needs = needs_of(ask.chat, datetime.fromtimestamp(now, UTC).date())
         if ask.candidate is not None:
             return self._named(ask, ask.candidate, needs)
         prediction, cache = self._predict(ask, now)
@@ -262,12 +262,3 @@ class RouteService:
         self.telemetry.count(f"Upstream{error.cause.capitalize()}")
         if error.cools_down:
             self.cooldowns.rest(name, self.clock.monotonic())
-
-
-def _needs(chat: ChatRequest, now: float) -> Needs:
-    texts = [*chat.system, *(turn.text for turn in chat.turns)]
-    return Needs(
-        script_counts=count_scripts("".join(texts)),
-        system=bool(chat.system),
-        today=datetime.fromtimestamp(now, UTC).date(),
-    )

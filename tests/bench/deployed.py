@@ -20,7 +20,7 @@ from classifier.settings import Settings
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
 from regroup.adapters.telemetry import PowertoolsTelemetry
-from regroup.domain.chat import ChatRequest, Turn
+from regroup.domain.chat import ChatRequest, said
 from regroup.ports import Clock
 from tests.bench.data import REPOSITORY
 from tests.local.aws import LoopbackAws
@@ -100,7 +100,7 @@ def _route(test: Dataset, catalog_uri: str, console: Console) -> tuple[list[str]
     )
     started = time.perf_counter()
     chosen = [
-        service.decide(Ask(ChatRequest((Turn("user", text),)), key_id=None)).choice.candidate
+        service.decide(Ask(ChatRequest((said("user", text),)), key_id=None)).choice.candidate
         for text in track(test.texts, "routing", console=console, transient=True)
     ]
     return chosen, time.perf_counter() - started

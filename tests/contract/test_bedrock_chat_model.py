@@ -25,9 +25,9 @@ from regroup.domain.chat import (
     Metered,
     Stop,
     TextDelta,
-    Turn,
     Usage,
     fold,
+    said,
 )
 from regroup.errors import (
     UpstreamDeniedError,
@@ -70,7 +70,7 @@ CANDIDATE = Candidate(
     residency="jp",
 )
 PROMPT = "canary-prompt, say four words"
-REQUEST = ChatRequest(turns=(Turn("user", PROMPT),), system=("be short",), max_tokens=100)
+REQUEST = ChatRequest(turns=(said("user", PROMPT),), system=("be short",), max_tokens=100)
 REPLY = Reply(
     "one two three four", 11, 4, reasoning="hm", cache_read_tokens=5, cache_write_tokens=6
 )

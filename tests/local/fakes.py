@@ -24,7 +24,7 @@ from classifier.predictor import Predictor
 from classifier.service import Ask, RouteService, Rules
 from regroup.artifact import EncoderRecord, Manifest, Preset, Verdict
 from regroup.domain.catalog import Candidate, Capabilities, Catalog, Prices
-from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Turn, Usage
+from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Usage, said
 from regroup.domain.fallback import Deadline
 from regroup.domain.prediction import Heads, Prediction
 from regroup.errors import (
@@ -365,7 +365,7 @@ def small_world(
 
 def ask(text: str = "hello", **changes: Any) -> Ask:  # noqa: ANN401 - any field of Ask
     """Return a request with one user turn."""
-    return replace(Ask(ChatRequest((Turn("user", text),)), key_id="key-1"), **changes)
+    return replace(Ask(ChatRequest((said("user", text),)), key_id="key-1"), **changes)
 
 
 def chat_body(text: str = "hello", /, **fields: object) -> dict[str, object]:

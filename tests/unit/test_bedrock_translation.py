@@ -19,7 +19,7 @@ from regroup.adapters.bedrock import (
     ladder_rung,
 )
 from regroup.domain.catalog import Candidate, Capabilities, Prices
-from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Turn, Usage
+from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Usage, said
 from regroup.errors import (
     UpstreamRejectedError,
     UpstreamUnavailableError,
@@ -42,7 +42,7 @@ CANDIDATE = Candidate(
     capabilities=Capabilities(),
     residency="jp",
 )
-HELLO = ChatRequest(turns=(Turn("user", "hello"),))
+HELLO = ChatRequest(turns=(said("user", "hello"),))
 
 
 def translate(candidate: Candidate = CANDIDATE, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -57,7 +57,7 @@ words = st.text(max_size=20)
 requests = st.builds(
     ChatRequest,
     turns=st.lists(
-        st.builds(Turn, role=st.sampled_from(["user", "assistant"]), text=words), max_size=6
+        st.builds(said, role=st.sampled_from(["user", "assistant"]), text=words), max_size=6
     ).map(tuple),
     system=st.lists(words, max_size=3).map(tuple),
     max_tokens=st.none() | st.integers(1, 100_000),
@@ -116,11 +116,11 @@ def test_everything_a_request_can_hold_is_sent() -> None:
 
 def test_turns_of_one_role_are_joined_and_blank_ones_dropped() -> None:
     turns = (
-        Turn("user", "one"),
-        Turn("assistant", " \n"),
-        Turn("user", "two"),
-        Turn("assistant", "three"),
-        Turn("user", "four"),
+        said("user", "one"),
+        said("assistant", " \n"),
+        said("user", "two"),
+        said("assistant", "three"),
+        said("user", "four"),
     )
 
     assert translate(turns=turns)["messages"] == [
@@ -131,14 +131,14 @@ def test_turns_of_one_role_are_joined_and_blank_ones_dropped() -> None:
 
 
 def test_a_user_turn_goes_before_an_assistant_that_opens() -> None:
-    messages = translate(turns=(Turn("assistant", "Welcome!"), Turn("user", "hi")))["messages"]
+    messages = translate(turns=(said("assistant", "Welcome!"), said("user", "hi")))["messages"]
 
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert messages[1]["content"] == [{"text": "Welcome!"}]
 
 
 def test_a_prefill_does_not_end_in_white_space() -> None:
-    messages = translate(turns=(Turn("user", "count"), Turn("assistant", "one, \n")))["messages"]
+    messages = translate(turns=(said("user", "count"), said("assistant", "one, \n")))["messages"]
 
     assert messages[-1] == {"role": "assistant", "content": [{"text": "one,"}]}
 

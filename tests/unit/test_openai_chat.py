@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from regroup.domain.chat import ChatRequest, Turn, Usage
+from regroup.domain.chat import ChatRequest, Turn, Usage, said
 from regroup.errors import BadRequestError, UnprocessableError
 from regroup.openai_chat import ChatCompletionRequest, to_chat_request, usage_of
 
 USER = {"role": "user", "content": "hi"}
-HI = (Turn("user", "hi"),)
+HI = (said("user", "hi"),)
 
 
 def translate(messages: list[dict[str, Any]], **fields: object) -> ChatRequest:
@@ -34,17 +34,17 @@ def translate(messages: list[dict[str, Any]], **fields: object) -> ChatRequest:
         (
             [USER, {"role": "assistant", "content": "yes?"}, {"role": "user", "content": "more"}],
             (),
-            (Turn("user", "hi"), Turn("assistant", "yes?"), Turn("user", "more")),
+            (said("user", "hi"), said("assistant", "yes?"), said("user", "more")),
         ),
         (
             [USER, {"role": "assistant", "content": "It begins"}],
             (),
-            (Turn("user", "hi"), Turn("assistant", "It begins")),
+            (said("user", "hi"), said("assistant", "It begins")),
         ),
         (
             [{"role": "assistant", "content": "first"}, USER],
             (),
-            (Turn("assistant", "first"), Turn("user", "hi")),
+            (said("assistant", "first"), said("user", "hi")),
         ),
         ([USER, USER], (), HI * 2),
         ([{**USER, "name": "ann", "a_new_field": 1}], (), HI),
@@ -61,10 +61,10 @@ def translate(messages: list[dict[str, Any]], **fields: object) -> ChatRequest:
                 }
             ],
             (),
-            (Turn("user", "hello"),),
+            (said("user", "hello"),),
         ),
-        ([{"role": "user", "content": "  日本\n"}], (), (Turn("user", "  日本\n"),)),
-        ([USER, {"role": "assistant"}], (), (Turn("user", "hi"), Turn("assistant", ""))),
+        ([{"role": "user", "content": "  日本\n"}], (), (said("user", "  日本\n"),)),
+        ([USER, {"role": "assistant"}], (), (said("user", "hi"), said("assistant", ""))),
     ],
     ids=[
         "one turn",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regroup.domain.chat import Turn
+from regroup.domain.chat import said
 from regroup.domain.query import MAX_CHARS, query_from_text, query_from_turns
 
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -35,7 +35,7 @@ def test_a_lone_surrogate_is_refused() -> None:
 
 
 def test_the_query_of_a_conversation_is_what_the_user_asked_last() -> None:
-    turns = [Turn("user", "first"), Turn("assistant", "answer"), Turn("user", "second")]
+    turns = [said("user", "first"), said("assistant", "answer"), said("user", "second")]
     assert query_from_turns(turns).text == "second"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from classifier.service import GUESSED_OUTPUT_TOKENS
 from regroup.domain.catalog import Capabilities, Catalog
-from regroup.domain.chat import ChatRequest, Metered, Stop, TextDelta, Turn, Usage, fold
+from regroup.domain.chat import ChatRequest, Metered, Stop, TextDelta, Usage, fold, said
 from regroup.domain.decision import CacheState
 from regroup.domain.policy import Reason
 from regroup.domain.prediction import Prediction
@@ -134,7 +134,7 @@ def test_a_request_that_nobody_can_serve_names_each_candidate_and_why() -> None:
     ended = replace(catalog.candidates["medium"], end_of_life=date(2026, 1, 1))
     others = {"small": no_system, "medium": ended, "large": catalog.candidates["large"]}
     world = small_world(catalog=Catalog(others | {"new": replace(no_system, name="new")}))
-    chat = ChatRequest((Turn("user", "日" * 100_000),), system=("be brief",))
+    chat = ChatRequest((said("user", "日" * 100_000),), system=("be brief",))
 
     with pytest.raises(UnprocessableError) as caught:
         world.service.answer(ask(chat=chat), world.deadline())
@@ -150,8 +150,8 @@ def test_a_request_that_nobody_can_serve_names_each_candidate_and_why() -> None:
 @pytest.mark.parametrize(
     ("chat", "hurdle"),
     [
-        (ChatRequest((Turn("user", "x" * 5_000),)), "context_window"),
-        (ChatRequest((Turn("user", "hi"),), system=("be brief",)), "system_messages"),
+        (ChatRequest((said("user", "x" * 5_000),)), "context_window"),
+        (ChatRequest((said("user", "hi"),), system=("be brief",)), "system_messages"),
     ],
 )
 def test_a_named_candidate_that_cannot_serve_says_why(chat: ChatRequest, hurdle: str) -> None:
@@ -167,7 +167,7 @@ def test_a_named_candidate_that_cannot_serve_says_why(chat: ChatRequest, hurdle:
 
 def test_a_prompt_too_long_for_some_goes_to_one_that_holds_it() -> None:
     world = small_world()
-    assert answer(world, chat=ChatRequest((Turn("user", "x" * 5_000),)), preset="economy") == (
+    assert answer(world, chat=ChatRequest((said("user", "x" * 5_000),)), preset="economy") == (
         "medium"
     )
     assert world.line["mask"] == {"small": "context_window", "medium": None, "large": None}
@@ -192,7 +192,7 @@ def test_without_an_artifact_the_default_answers_and_others_follow_by_price() ->
 
 def test_without_an_artifact_a_default_that_cannot_serve_leaves_it_to_the_cheapest() -> None:
     world = small_world(rewards=None, default_candidate="small")
-    assert answer(world, chat=ChatRequest((Turn("user", "x" * 5_000),))) == "medium"
+    assert answer(world, chat=ChatRequest((said("user", "x" * 5_000),))) == "medium"
 
 
 @pytest.mark.parametrize("embedding", [[np.nan, 0.0], [np.inf, 0.0], [1.0, 0.0, 0.0], []])
@@ -529,7 +529,8 @@ def test_without_usage_the_cost_is_unknown_and_not_zero() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), words)
 def test_no_line_holds_the_prompt_the_system_message_or_the_answer(text: str, reply: str) -> None:
     canary = f"canary-7f3a{text}"
-    chat = ChatRequest((Turn("user", canary), Turn("assistant", canary)), system=(canary,))
+    turns = (said("user", canary), said("assistant", canary), said("user", canary))
+    chat = ChatRequest(turns, system=(canary,))
     world = small_world(sample_rate=1.0)
     steps: list[Step] = [TextDelta(f"{canary}{reply}"), Stop("stop"), Metered(Usage(1, 1))]
     world.chat_model.plan("large", [UpstreamThrottledError(canary)], [], steps)
@@ -576,7 +577,7 @@ def test_an_answer_with_half_a_surrogate_pair_is_mended_and_still_sampled(
 def test_a_sample_holds_texts_decision_and_the_chance_it_had() -> None:
     world = small_world(sample_rate=1.0)
 
-    answer(world, chat=ChatRequest((Turn("user", "こんにちは"),)))
+    answer(world, chat=ChatRequest((said("user", "こんにちは"),)))
 
     (message,) = world.queue.messages
     assert message == {

@@ -14,8 +14,11 @@ RegroupError
 │   ├── BadRequestError             400
 │   ├── UnknownRouteError           404
 │   ├── UnknownModelError           404
+│   ├── UnknownDecisionError        404
 │   ├── TooLargeError               413
-│   └── UnprocessableError          422
+│   ├── UnprocessableError          422
+│   └── BudgetExhaustedError        429: says when the key may spend again
+├── BudgetUnknownError              503: the budget could not be read, and the setting says closed
 ├── NoAnswerError                   503: every candidate was tried, none answered
 ├── DeadlineError                   504: the time left cannot hold one more attempt
 └── UpstreamError                   one candidate failed; says whether another may do better
@@ -99,6 +102,12 @@ class UnknownModelError(RequestError):
     status = 404
 
 
+class UnknownDecisionError(RequestError):
+    """No decision of this id was made for this key, or it is forgotten by now."""
+
+    status = 404
+
+
 class TooLargeError(RequestError):
     """The body is over the gateway's limit."""
 
@@ -109,6 +118,22 @@ class UnprocessableError(RequestError):
     """Well-formed, but nothing here can serve it."""
 
     status = 422
+
+
+class BudgetExhaustedError(RequestError):
+    """The key's budget of the day cannot hold this request."""
+
+    status = 429
+    kind = "insufficient_quota"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        """Say when the key may spend again."""
+        super().__init__(message, code="budget_exhausted")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BudgetUnknownError(RegroupError):
+    """The budget could not be read, and the deployment answers nobody then."""
 
 
 class NoAnswerError(RegroupError):

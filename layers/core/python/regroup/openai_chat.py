@@ -15,6 +15,7 @@ from regroup.domain.chat import (
     TextDelta,
     Turn,
     Usage,
+    said,
 )
 from regroup.errors import BadRequestError, UnprocessableError
 
@@ -101,9 +102,9 @@ def to_chat_request(body: ChatCompletionRequest, raw: Mapping[str, object]) -> C
         if message.role in _SYSTEM_ROLES:
             system.append(text)
         elif message.role == "user":
-            turns.append(Turn("user", text))
+            turns.append(said("user", text))
         elif message.role == "assistant":
-            turns.append(Turn("assistant", text))
+            turns.append(said("assistant", text))
         else:
             raise _unserved("tool messages", f"messages[{index}].role")
     if not any(turn.role == "user" and turn.text.strip() for turn in turns):

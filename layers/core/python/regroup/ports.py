@@ -7,8 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from regroup.domain.budget import Amount, Budget, BudgetDay, Holding
 from regroup.domain.catalog import Candidate
 from regroup.domain.chat import ChatEvent, ChatRequest
+from regroup.domain.conversation import Session
+from regroup.domain.feedback import DecisionRecord
 from regroup.domain.prediction import Prediction
 
 
@@ -47,6 +50,66 @@ class PredictionCache(Protocol):
 
     def put(self, query_hash: str, prediction: Prediction, now: float) -> None:
         """Keep a prediction for the cache's lifetime.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+
+class SessionStore(Protocol):
+    """Remembers conversations by `session_name`."""
+
+    def get(self, name: str, now: float) -> Session | None:
+        """Return what was put last, unless it has expired by `now` (seconds since 1970).
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+    def put(self, name: str, session: Session, now: float) -> None:
+        """Keep a conversation's latest state.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+
+class BudgetStore(Protocol):
+    """Counts what keys spend in a day."""
+
+    def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
+        """Set an amount aside if the budget holds it, in one step that no other comes between.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+    def settle(self, key_id: str, change: Amount, day: BudgetDay) -> None:
+        """Add what a call cost more than was set aside for it; less is given back.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+
+class DecisionStore(Protocol):
+    """Remembers decisions until their feedback may have come."""
+
+    def get(self, decision_id: str, now: float) -> DecisionRecord | None:
+        """Return a decision, unless it is forgotten by `now` (seconds since 1970).
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
+    def put(self, record: DecisionRecord, now: float) -> None:
+        """Keep a decision.
 
         Raises:
             StoreError: the store did not answer in time.

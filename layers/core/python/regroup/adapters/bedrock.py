@@ -39,6 +39,7 @@ from regroup.domain.chat import (
     TextDelta,
     Turn,
     Usage,
+    said,
 )
 from regroup.errors import (
     UpstreamDeniedError,
@@ -233,7 +234,7 @@ def converse_request(candidate: Candidate, request: ChatRequest) -> "ConverseStr
         raise UpstreamRejectedError(f"{candidate.name}: a conversation without text")
     system = [text for text in request.system if text.strip()]
     if not candidate.capabilities.system:
-        turns = [Turn("user", text) for text in system] + turns
+        turns = [said("user", text) for text in system] + turns
         system = []
     converse: ConverseStreamRequestTypeDef = {
         "modelId": candidate.invoke_id,

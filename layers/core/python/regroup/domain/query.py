@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from regroup.domain.chat import Turn
+from regroup.domain.conversation import last_question
 
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 """Changes whenever the same request would give another text: artifacts name the one they need."""
 
 MAX_CHARS = 8_000
@@ -41,6 +42,8 @@ def query_from_text(text: str) -> Query:
 
 
 def query_from_turns(turns: Sequence[Turn]) -> Query:
-    """Build the query of a conversation: what the user asked last."""
-    last = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
-    return query_from_text(last)
+    """Build the query of a conversation: the last thing the user said that stands by itself.
+
+    So "yes" and the turns of a tool loop are routed by the question they belong to.
+    """
+    return query_from_text(last_question(turns))
