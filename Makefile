@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-browser demo test test-clients test-demo test-pages lint check bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
+.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages lint check openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -61,8 +61,11 @@ test: $(READY) ## Run the tests (needs nothing beyond setup; makes its own data)
 test-demo: $(READY) ## Run the demo and hold it to its promises (needs nothing beyond setup)
 	@$(BIN)/python -m tests.local.demo --check
 
-test-clients: $(READY) $(COMPAT) ## Ask the served API with the OpenAI SDK (needs the Python package index)
+test-clients: $(READY) $(COMPAT) ## Ask the served API with the OpenAI, LiteLLM and LangChain SDKs (needs the Python package index)
 	$(BIN)/python -m pytest -q tests/clients
+
+test-fuzz: $(READY) $(COMPAT) ## Send the served API 2,000 requests made from its document, and hostile ones (needs the Python package index)
+	$(BIN)/python -m pytest -q tests/fuzz
 
 $(COMPAT): requirements/compat.txt .python-version
 	$(BIN)/python -m venv --clear .venv-compat
@@ -79,7 +82,7 @@ lint: $(READY) ## Check style, types and import rules (needs nothing beyond setu
 	$(BIN)/lint-imports
 
 check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs setup-browser)
-	@bash .ci/stages lint test test-clients test-demo test-pages
+	@bash .ci/stages lint test test-clients test-fuzz test-demo test-pages
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality
@@ -102,6 +105,9 @@ sagemaker-source: $(READY) ## Lay out the source folder of a SageMaker job in bu
 bench-encoder: $(READY) ## Measure both encoders, and on Japanese tasks (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.encoder
 
+openapi: $(READY) ## Write terraform/openapi.json from the routes and their models
+	$(BIN)/python -m tests.local.openapi_file
+
 serve: $(READY) ## Serve the router on loopback with an emulated AWS (needs a free PORT, 8080 by default)
 	@$(BIN)/python -m tests.local.serve --port $(PORT)
 
@@ -110,6 +116,9 @@ locks: ## Resolve the locks again (needs uv)
 	uv pip compile -q pyproject.toml --extra train -c requirements/dev.txt $(LOCK) -o requirements/train.txt
 	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
 	$(BIN)/python -m training.sagemaker_source requirements requirements/train.txt training/requirements.txt
+	head=$$(head -n 2 requirements/compat.txt); \
+	lock=$$(sed -n '2s/^# //p' <<<"$$head" | tr ' ' '\n' | uv pip compile -q - $(LOCK)); \
+	printf '%s\n%s\n' "$$head" "$$lock" > requirements/compat.txt
 LOCK := --generate-hashes --no-emit-index-url --no-header --python-version 3.12
 
 clean: ## Remove what was built (.venv stays)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.local.artifacts import sample_artifact
 from training.encoder import ensure_encoder, ensure_minilm
 
 ROOT = Path(__file__).parents[1]
@@ -27,3 +28,9 @@ def minilm() -> Path:
 def e5_small() -> Path:
     """The folder of the exported multilingual-e5-small; the export is kept between runs."""
     return ensure_encoder("e5-small", ROOT / "build" / "encoder")
+
+
+@pytest.fixture(scope="session")
+def small_router(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the digest of the small trained router; nobody may write into it."""
+    return sample_artifact(tmp_path_factory.mktemp("small-router"))

@@ -1,6 +1,5 @@
 """The one command line, `regroup`."""
 
-import getpass
 import json
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
-from regroup.errors import ArtifactNotFoundError, DataError, RegroupError
+from regroup.errors import DataError, RegroupError
 from regroup.report import render
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.comparison import routers_named
@@ -26,9 +25,10 @@ from training.embeddings import Progress as Report
 from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
 from training.encoder_choice import encoder_for
 from training.evaluate import evaluate, metrics
+from training.keys_cli import keys_app
 from training.prepare import Options, embed_queries
 from training.prompts import generate, is_correct, write_prompts
-from training.publish import ALLOWED_LOSS, publish, status
+from training.release_cli import release_app
 from training.report import report_of
 from training.routers import AUTO, NOT_SERVED, ROUTERS
 from training.tables import artifact_table, policy_table
@@ -38,30 +38,33 @@ BUILD = Path("build")
 
 SERVED = [name for name in ROUTERS if name not in NOT_SERVED]
 
-type EncoderOption = Annotated[
+# Typer reads no `type` statements: it would show these options without help.
+EncoderOption = Annotated[
     str | None,
     typer.Option(
         help="'minilm', 'e5-small' (reads Japanese), or a folder `encoder` wrote. "
         "Default: e5-small where the data holds Japanese, else minilm."
     ),
 ]
-type CatalogOption = Annotated[
+CatalogOption = Annotated[
     Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
 ]
-type RouterOption = Annotated[
+RouterOption = Annotated[
     str,
     typer.Option(
         help="'auto' serves the best single model where routing does not pay; a name serves that "
         f"router in any case: {', '.join(SERVED)}."
     ),
 ]
-type AverageOption = Annotated[
+AverageOption = Annotated[
     Literal["rows", "datasets"], typer.Option(help="What counts alike in every mean.")
 ]
-type ClustersOption = Annotated[int | None, typer.Option(help="Default: 8 to 16 by silhouette.")]
-type SeedOption = Annotated[int, typer.Option(help="Decides folds and starting points.")]
+ClustersOption = Annotated[int | None, typer.Option(help="Default: 8 to 16 by silhouette.")]
+SeedOption = Annotated[int, typer.Option(help="Decides folds and starting points.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(release_app)
+app.add_typer(keys_app, name="keys")
 console = Console()
 errors = Console(stderr=True)
 
@@ -230,56 +233,6 @@ def collect_command(
     console.print(f"{collected.failures} answers failed, {collected.over_budget} not asked for")
     if why:
         console.print(why, highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command(name="publish")
-def publish_command(
-    artifact: Annotated[Path, typer.Option(help="Folder that `train` wrote.")],
-    to: Annotated[str, typer.Option(help="The pointer: s3://bucket/prefix/pointer.json or file:.")],
-    why: Annotated[str, typer.Option(help="Goes into the pointer.")],
-    who: Annotated[str | None, typer.Option(help="Goes into the pointer. Default: you.")] = None,
-    allowed_loss: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Reward it may lose to the live router at worst."),
-    ] = ALLOWED_LOSS,
-    force: Annotated[
-        str | None,
-        typer.Option(help="Publish against the gate; this reason goes into the manifest."),
-    ] = None,
-) -> None:
-    """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
-    store, key = open_object(to)
-    pointer = publish(
-        artifact,
-        store,
-        key,
-        who=who or getpass.getuser(),
-        why=why,
-        allowed_loss=allowed_loss,
-        force=force,
-    )
-    console.print(f"live: {pointer.champion}", soft_wrap=True)
-    console.print(f"before: {pointer.previous or 'nothing'}", soft_wrap=True)
-
-
-@app.command(name="status")
-def status_command(
-    pointer: Annotated[str, typer.Option(help="s3://bucket/prefix/pointer.json or file:.")],
-) -> None:
-    """Show which router is live, and what was measured of it."""
-    store, key = open_object(pointer)
-    try:
-        live = status(store, key)
-    except ArtifactNotFoundError as error:
-        console.print(f"no router is live: {error}", highlight=False, markup=False, soft_wrap=True)
-        return
-    console.print(f"live: {live.pointer.champion}", soft_wrap=True)
-    console.print(f"before: {live.pointer.previous or 'nothing'}", soft_wrap=True)
-    console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
-    if live.manifest.forced is not None:
-        console.print(f"forced: {live.manifest.forced}", highlight=False, markup=False)
-    console.print(artifact_table(live.manifest))
-    console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
 
 
 def _names(listed: str) -> list[str]:

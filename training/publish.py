@@ -67,22 +67,19 @@ def publish(
         DataError: `force` is no such reason, or `allowed_loss` no such number.
         PointerConflictError: someone else published meanwhile; look at `status`, then decide.
     """
-    reason = None if force is None else _reason(force)
-    if not 0.0 <= allowed_loss <= 1.0:
-        raise DataError(f"the allowed loss is {allowed_loss}: rewards lie in [0, 1], so must it")
-    content = _read_folder(folder)
+    reason = reason_of(force)
+    check_allowed_loss(allowed_loss)
+    content = read_folder(folder)
     manifest = read_manifest(content, digest_of(content))
-    tag, before = _pointer(store, pointer_key)
+    tag, before = find_pointer(store, pointer_key)
     champion = None if before is None else before.champion
     objection = find_objection(manifest, digest_of(content), champion, allowed_loss)
     if objection is not None:
         if reason is None:
             raise ReleaseRefusedError(f"{folder} is not published: {objection}")
-        content = _with_reason(content, reason)
+        content = with_reason(content, reason)
     digest = digest_of(content)
-    files = {name: read_part(manifest, name, _read(folder / name)) for name in manifest.parts}
-    for name, part in (*files.items(), (MANIFEST, content)):
-        _put(store, f"artifacts/{digest}/{name}", part)
+    put_artifact(folder, store, content)
     after = (before or Pointer(digest)).promote(digest, who=who, why=why)
     store.replace(pointer_key, after.to_bytes(), tag=tag)
     return after
@@ -122,8 +119,103 @@ def status(store: ObjectStore, pointer_key: str) -> Status:
         ArtifactNotFoundError: nothing was published yet, or the artifact is gone.
     """
     pointer = read_pointer(store.read(pointer_key).content)
-    content = store.read(f"artifacts/{pointer.champion}/{MANIFEST}").content
-    return Status(pointer, read_manifest(content, pointer.champion))
+    return Status(pointer, manifest_of(store, pointer.champion))
+
+
+def manifest_of(store: ObjectStore, digest: str) -> Manifest:
+    """Return the manifest of a published artifact.
+
+    Raises:
+        ArtifactNotFoundError: it is gone.
+    """
+    try:
+        content = store.read(f"artifacts/{digest}/{MANIFEST}").content
+    except ArtifactNotFoundError as error:
+        raise ArtifactNotFoundError(
+            f"the artifact {digest} is gone from the store ({error}): publish it from its folder"
+        ) from error
+    return read_manifest(content, digest)
+
+
+def put_artifact(folder: Path, store: ObjectStore, content: bytes) -> None:
+    """Write the artifact of this manifest: the parts in `folder`, all checked first, then itself.
+
+    Raises:
+        ArtifactError: a part is missing or damaged, or lies in the store with other bytes.
+    """
+    digest = digest_of(content)
+    manifest = read_manifest(content, digest)
+    files = {name: read_part(manifest, name, _read(folder / name)) for name in manifest.parts}
+    for name, part in (*files.items(), (MANIFEST, content)):
+        _put(store, f"artifacts/{digest}/{name}", part)
+
+
+def find_pointer(store: ObjectStore, key: str) -> tuple[str | None, Pointer | None]:
+    """Return the pointer and the tag of its object; None and None where nothing is live."""
+    try:
+        stored = store.read(key)
+    except ArtifactNotFoundError:
+        return None, None
+    return stored.tag, read_pointer(stored.content)
+
+
+def read_folder(folder: Path) -> bytes:
+    """Return the manifest of an artifact's folder.
+
+    Raises:
+        ArtifactNotFoundError: there is none.
+    """
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactNotFoundError(
+            f"{folder} holds no {MANIFEST}: train first, or name the folder that `train` wrote"
+        ) from error
+
+
+def check_allowed_loss(allowed_loss: float) -> None:
+    """Refuse what is no loss of reward.
+
+    Raises:
+        DataError: it is not in [0, 1].
+    """
+    if not 0.0 <= allowed_loss <= 1.0:
+        raise DataError(f"the allowed loss is {allowed_loss}: rewards lie in [0, 1], so must it")
+
+
+def reason_of(force: str | None) -> str | None:
+    """Return what was given with --force, trimmed; None where nothing was.
+
+    Raises:
+        DataError: it is no reason in one line.
+    """
+    if force is None:
+        return None
+    reason = force.strip()
+    if not reason:
+        raise DataError("--force needs a reason: say why this router may go live all the same")
+    if len(reason) > MAX_REASON_CHARS:
+        raise DataError(
+            f"the reason has {len(reason)} characters: at most {MAX_REASON_CHARS} are kept"
+        )
+    if any(unicodedata.category(char) in _BREAKS_A_LINE for char in reason):
+        raise DataError("the reason must be one line of text, without control characters")
+    return reason
+
+
+def with_reason(content: bytes, reason: str) -> bytes:
+    """Return the manifest with this reason in it, and so with another digest.
+
+    Raises:
+        ArtifactCorruptError: it holds numbers that JSON does not know.
+    """
+    # Not through `Manifest`, which knows only the fields of this version.
+    fields = json.loads(content) | {"forced": reason}
+    try:
+        text = json.dumps(fields, indent=1, sort_keys=True, allow_nan=False)
+    except ValueError as error:
+        raise ArtifactCorruptError(f"{MANIFEST} holds no numbers: train again") from error
+    return f"{text}\n".encode()
 
 
 def _find_loss(manifest: Manifest, champion: str, allowed_loss: float) -> str | None:
@@ -161,50 +253,10 @@ def _are_numbers(*values: object) -> bool:
     )
 
 
-def _reason(text: str) -> str:
-    reason = text.strip()
-    if not reason:
-        raise DataError("--force needs a reason: say why this router may go live all the same")
-    if len(reason) > MAX_REASON_CHARS:
-        raise DataError(
-            f"the reason has {len(reason)} characters: at most {MAX_REASON_CHARS} are kept"
-        )
-    if any(unicodedata.category(char) in _BREAKS_A_LINE for char in reason):
-        raise DataError("the reason must be one line of text, without control characters")
-    return reason
-
-
-def _with_reason(content: bytes, reason: str) -> bytes:
-    # Not through `Manifest`, which knows only the fields of this version.
-    fields = json.loads(content) | {"forced": reason}
-    try:
-        text = json.dumps(fields, indent=1, sort_keys=True, allow_nan=False)
-    except ValueError as error:
-        raise ArtifactCorruptError(f"{MANIFEST} holds no numbers: train again") from error
-    return f"{text}\n".encode()
-
-
-def _pointer(store: ObjectStore, key: str) -> tuple[str | None, Pointer | None]:
-    try:
-        stored = store.read(key)
-    except ArtifactNotFoundError:
-        return None, None
-    return stored.tag, read_pointer(stored.content)
-
-
 def _put(store: ObjectStore, key: str, content: bytes) -> None:
     """Write an object, or see that the very same one lies there already."""
     if not store.create(key, content) and store.read(key).content != content:
         raise ArtifactCorruptError(f"{key} lies in the store with other bytes: delete it there")
-
-
-def _read_folder(folder: Path) -> bytes:
-    try:
-        return (folder / MANIFEST).read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactNotFoundError(
-            f"{folder} holds no {MANIFEST}: train first, or name the folder that `train` wrote"
-        ) from error
 
 
 def _read(path: Path) -> bytes:

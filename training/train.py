@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from regroup.artifact import (
     ENCODER,
+    GOLDEN,
     HEADS,
     TOKENIZER,
     UNCERTAINTY,
@@ -24,6 +25,7 @@ from regroup.artifact import (
     write_heads,
     write_uncertainty,
 )
+from regroup.domain.golden import make_golden
 from regroup.domain.query import BUILDER_VERSION
 from regroup.errors import DataError
 from regroup.kmeans_file import KMEANS
@@ -37,7 +39,7 @@ from training.embeddings import Progress
 from training.encoder import EncoderSpec, load_spec
 from training.heads import export_heads
 from training.newcomer import lowered, newcomers, placed_last, with_newcomers, without
-from training.prepare import Options, cache_path, embed_queries, load_encoder, prepare  # noqa: F401
+from training.prepare import Options, embed_queries, load_encoder, prepare
 from training.ridge import CLOSED_FORM
 from training.sample import Sample
 from training.selection import Selection, quality_choices, select
@@ -130,6 +132,7 @@ def train(
     }
     if found is not None:
         parts[UNCERTAINTY] = write_uncertainty(found.uncertainty)
+    parts[GOLDEN] = make_golden(load_encoder(encoder_folder, spec).encode, heads).to_bytes()
     manifest = Manifest(
         parts=describe_parts(parts),
         candidates=data.candidates,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from classifier.authorizer_settings import AuthorizerSettings
 from regroup.adapters.dynamodb_keys import DynamoKeyStore
+from regroup.domain.budget import Budget
 from regroup.domain.keys import KeyRecord, Token, parse_token, verify
 from regroup.errors import StoreError
 
@@ -45,6 +46,11 @@ class UnauthorizedError(Exception):
 def authorize(event: Mapping[str, Any], store: KeyStore, now: float) -> dict[str, Any]:
     """Return the policy for a TOKEN event at `now` (seconds since 1970).
 
+    Its context carries the key id and the limits of the key's budget to the classifier, which has
+    no need to read the key then: `key_id`, and where they are set `daily_usd_micros` and
+    `daily_tokens`, all as text. API Gateway keeps policy and context for 60 seconds, so a changed
+    budget, like a revoked key, takes effect within that time.
+
     Raises:
         UnauthorizedError: the key is absent, malformed, unknown, wrong, expired or revoked.
         StoreError: the keys could not be read, which is not the caller's fault.
@@ -53,7 +59,8 @@ def authorize(event: Mapping[str, Any], store: KeyStore, now: float) -> dict[str
     record = store.get(token.key_id)
     if record is None or not verify(record, token.secret, now):
         raise UnauthorizedError
-    return _policy(token.key_id, str(event["methodArn"]))
+    context = {"key_id": token.key_id, **_limits(record.budget)}
+    return _policy(token.key_id, str(event["methodArn"]), context)
 
 
 def lambda_handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -81,7 +88,12 @@ def _token(header: object) -> Token:
     return token
 
 
-def _policy(key_id: str, method_arn: str) -> dict[str, Any]:
+def _limits(budget: Budget) -> dict[str, str]:
+    limits = {"daily_usd_micros": budget.usd_micros, "daily_tokens": budget.tokens}
+    return {name: str(limit) for name, limit in limits.items() if limit is not None}
+
+
+def _policy(key_id: str, method_arn: str, context: Mapping[str, str]) -> dict[str, Any]:
     # arn:aws:execute-api:<region>:<account>:<api>/<stage>/<method>/<path>. API Gateway caches the
     # policy by token, whatever the path was, so it has to name every path of the stage.
     api, stage, *_ = method_arn.split("/")
@@ -93,7 +105,7 @@ def _policy(key_id: str, method_arn: str) -> dict[str, Any]:
     return {
         "principalId": key_id,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": {"key_id": key_id},
+        "context": context,
     }
 
 

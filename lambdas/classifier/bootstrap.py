@@ -2,20 +2,34 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
+from classifier.ask import PRESETS, Rules
+from classifier.budgets import Budgets
+from classifier.caller import Caller
+from classifier.decider import Decider
+from classifier.feedback import FeedbackService
 from classifier.http import Api
 from classifier.predictor import Predictor
-from classifier.service import PRESETS, RouteService, Rules
+from classifier.record import Recorder
+from classifier.releases import Releases, Source
+from classifier.service import RouteService
+from classifier.sessions import Sessions
 from classifier.settings import Settings
 from regroup.adapters.bedrock import BedrockChatModel
+from regroup.adapters.dynamodb_budgets import DynamoBudgetStore
 from regroup.adapters.dynamodb_cache import DynamoPredictionCache
+from regroup.adapters.dynamodb_decisions import DynamoDecisionStore
+from regroup.adapters.dynamodb_sessions import DynamoSessionStore
 from regroup.adapters.object_store import open_object
 from regroup.adapters.onnx_encoder import OnnxEncoder
 from regroup.adapters.sqs import SqsInteractionQueue
@@ -31,16 +45,27 @@ from regroup.artifact import (
 )
 from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
-from regroup.domain.pointer import read_pointer
+from regroup.domain.fallback import Cooldowns
+from regroup.domain.golden import find_deviation
+from regroup.domain.pointer import Pointer, read_pointer
 from regroup.domain.query import BUILDER_VERSION
 from regroup.errors import (
-    ArtifactError,
     ArtifactIncompatibleError,
     ArtifactNotFoundError,
     ConfigurationError,
 )
 from regroup.kmeans_file import KMEANS
-from regroup.ports import Clock, ObjectStore, PredictionCache
+from regroup.ports import (
+    BudgetStore,
+    Clock,
+    DecisionStore,
+    ObjectStore,
+    PredictionCache,
+    SessionStore,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 _PARALLEL_FETCHES = 4
 
@@ -64,18 +89,42 @@ def build_application(settings: Settings) -> Application:
     """
     telemetry = PowertoolsTelemetry(component="classifier")
     catalog = load_catalog(settings)
-    service = RouteService(
+    rules = _rules(settings, catalog)
+    clock = Clock(wall=time.time, monotonic=time.monotonic)
+    tables = _Tables(settings)
+    queue, decisions = _queue(settings), tables.decisions()
+    cooldowns, sessions = Cooldowns(), Sessions(tables.sessions(), telemetry)
+    releases = Releases(
+        _source(settings, catalog, telemetry, tables.predictions()),
+        telemetry,
+        wall=clock.wall,
+        monotonic=clock.monotonic,
+        run=_beside,
+        check_seconds=settings.pointer_check_seconds,
+    )
+    releases.start()
+    decider = Decider(
         catalog=catalog,
-        predictor=load_predictor(settings, catalog, telemetry),
-        chat_model=BedrockChatModel(),
-        queue=_queue(settings),
+        releases=releases,
+        sessions=sessions,
+        cooldowns=cooldowns,
         telemetry=telemetry,
-        clock=Clock(wall=time.time, monotonic=time.monotonic),
+        clock=clock,
         # From the operating system at each call: equal ids cannot follow from a snapshot.
         new_id=lambda: secrets.token_hex(16),
-        rules=_rules(settings, catalog),
+        rules=rules,
     )
-    return Application(Api(service), telemetry)
+    service = RouteService(
+        decider=decider,
+        caller=Caller(catalog, BedrockChatModel(), cooldowns, telemetry, clock),
+        budgets=Budgets(tables.budgets(), telemetry, settings.budget_when_unknown),
+        recorder=Recorder(catalog, sessions, decisions, queue, telemetry, clock, rules.sample_rate),
+        telemetry=telemetry,
+        clock=clock,
+        rules=rules,
+    )
+    feedback = FeedbackService(decisions, queue, telemetry, clock)
+    return Application(Api(service, feedback), telemetry)
 
 
 def load_catalog(settings: Settings) -> Catalog:
@@ -93,43 +142,59 @@ def load_catalog(settings: Settings) -> Catalog:
     return read_catalog(content, place=settings.catalog_uri)
 
 
-def load_predictor(
-    settings: Settings, catalog: Catalog, telemetry: PowertoolsTelemetry
-) -> Predictor | None:
-    """Load the live artifact through the pointer; None where none is published or it is broken.
-
-    Raises:
-        ConfigurationError: the artifact is sound, but contradicts an explicit setting.
-    """
-    if settings.pointer_uri is None:
-        return None
-    store, key = open_object(settings.pointer_uri)
-    try:
-        digest = read_pointer(store.read(key).content).champion
-        artifact = _load(settings, store, digest)
-        _check_fit(artifact.manifest, catalog)
-        encoder = OnnxEncoder(
-            artifact.encoder_onnx,
-            artifact.tokenizer,
-            prefix=artifact.manifest.encoder.prefix,
-            max_tokens=artifact.manifest.encoder.max_tokens,
-        )
-    except ArtifactNotFoundError as error:
-        # Normal on day 0; the line tells it from a pointer to a missing artifact.
-        telemetry.failure(f"no artifact: {error}", error)
-        return None
-    except ArtifactError as error:
-        telemetry.failure(f"artifact rejected: {error}", error)
-        telemetry.count("ArtifactRejected")
-        return None
+def _predictor(
+    artifact: Artifact,
+    catalog: Catalog,
+    telemetry: PowertoolsTelemetry,
+    cache: PredictionCache | None,
+) -> Predictor:
+    _check_fit(artifact.manifest, catalog)
+    encoder = OnnxEncoder(
+        artifact.encoder_onnx,
+        artifact.tokenizer,
+        prefix=artifact.manifest.encoder.prefix,
+        max_tokens=artifact.manifest.encoder.max_tokens,
+    )
     return Predictor(
         digest=artifact.digest,
         manifest=artifact.manifest,
         heads=artifact.heads,
         encoder=encoder,
         telemetry=telemetry,
-        cache=_cache(settings),
+        cache=cache,
+        uncertainty=artifact.uncertainty,
     )
+
+
+def _source(
+    settings: Settings,
+    catalog: Catalog,
+    telemetry: PowertoolsTelemetry,
+    cache: PredictionCache | None,
+) -> Source | None:
+    if settings.pointer_uri is None:
+        return None
+    store, key = open_object(settings.pointer_uri)
+
+    def read() -> tuple[str, Pointer]:
+        stored = store.read(key)
+        return stored.tag, read_pointer(stored.content)
+
+    def load(digest: str, in_haste: bool) -> Predictor:
+        artifact = _load(settings, store, digest)
+        predictor = _predictor(artifact, catalog, telemetry, cache)
+        if artifact.golden is not None:
+            golden = artifact.golden.brief() if in_haste else artifact.golden
+            deviation = find_deviation(golden, predictor.predict_text)
+            if deviation is not None:
+                raise ArtifactIncompatibleError(deviation)
+        return predictor
+
+    return Source(read, load)
+
+
+def _beside(check: Callable[[], None]) -> None:
+    Thread(target=check, name="releases", daemon=True).start()
 
 
 def _load(settings: Settings, store: ObjectStore, digest: str) -> Artifact:
@@ -193,22 +258,51 @@ def _check_fit(manifest: Manifest, catalog: Catalog) -> None:
         raise ArtifactIncompatibleError(f"the artifact lacks the presets {sorted(missing)}")
 
 
-def _cache(settings: Settings) -> PredictionCache | None:
-    if settings.cache_table is None:
-        return None
-    # A prediction takes milliseconds: a slow table is not worth waiting for.
-    seconds = settings.cache_timeout_seconds
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The DynamoDB tables that settings name; each waits no longer than it is told to."""
+
+    settings: Settings
+
+    def predictions(self) -> PredictionCache | None:
+        name, ttl = self.settings.cache_table, self.settings.cache_ttl_seconds
+        if name is None:
+            return None
+        client = _dynamodb(self.settings.cache_timeout_seconds)
+        return DynamoPredictionCache(name, client, ttl_seconds=ttl)
+
+    def sessions(self) -> SessionStore | None:
+        name, ttl = self.settings.sessions_table, self.settings.session_ttl_seconds
+        if name is None:
+            return None
+        client = _dynamodb(self.settings.table_timeout_seconds)
+        return DynamoSessionStore(name, client, ttl_seconds=ttl)
+
+    def decisions(self) -> DecisionStore | None:
+        name, ttl = self.settings.decisions_table, self.settings.decision_ttl_seconds
+        if name is None:
+            return None
+        client = _dynamodb(self.settings.table_timeout_seconds)
+        return DynamoDecisionStore(name, client, ttl_seconds=ttl)
+
+    def budgets(self) -> BudgetStore | None:
+        name = self.settings.keys_table
+        if name is None:
+            return None
+        return DynamoBudgetStore(name, _dynamodb(self.settings.table_timeout_seconds))
+
+
+@lru_cache
+def _dynamodb(seconds: float) -> "DynamoDBClient":
+    """Return a client of one attempt: a table that is slow is not worth waiting for."""
     config = Config(
         connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}
     )
-    client = boto3.client("dynamodb", config=config)
-    return DynamoPredictionCache(
-        settings.cache_table, client, ttl_seconds=settings.cache_ttl_seconds
-    )
+    return boto3.client("dynamodb", config=config)
 
 
 def _queue(settings: Settings) -> SqsInteractionQueue | None:
-    if settings.sample_queue_url is None or settings.sample_rate == 0.0:
+    if settings.sample_queue_url is None:
         return None
     client = boto3.client("sqs", config=_QUEUE_CONFIG)
     return SqsInteractionQueue(settings.sample_queue_url, client)
@@ -227,6 +321,10 @@ def _rules(settings: Settings, catalog: Catalog) -> Rules:
     return Rules(
         default_preset=settings.default_preset,
         default_candidate=default,
-        explore_share=settings.explore_share,
         sample_rate=settings.sample_rate,
+        explore_share=settings.explore_share,
+        explore_floor=settings.explore_floor,
+        explore_max_cost_usd=settings.explore_max_cost_usd,
+        residency=settings.residency,
+        timezone=settings.timezone,
     )

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from classifier.bootstrap import Application, build_application
 from classifier.http import Request, Response, internal_error
 from classifier.settings import Settings
+from regroup.domain.budget import Budget
 from regroup.domain.fallback import Deadline
 
-_MARGIN_SECONDS = 1.0
+_MARGIN_SECONDS = 2.0
 """Kept back to record the interaction and to answer before the gateway hangs up."""
 
 
@@ -60,6 +61,10 @@ def request_of(event: Mapping[str, Any], deadline: Deadline) -> Request:
         body=_body(event),
         deadline=deadline,
         key_id=authorizer.get("key_id"),
+        budget=Budget(
+            usd_micros=_whole(authorizer.get("daily_usd_micros")),
+            tokens=_whole(authorizer.get("daily_tokens")),
+        ),
     )
 
 
@@ -71,6 +76,10 @@ def proxy_response(response: Response) -> dict[str, Any]:
         "body": b"".join(response.body).decode(),
         "isBase64Encoded": False,
     }
+
+
+def _whole(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

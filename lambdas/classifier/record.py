@@ -1,13 +1,20 @@
 """Record what came of a decision, exactly once, however its answer ends."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
+from classifier.budgets import Purse
+from classifier.patience import PatientEvents
+from classifier.sessions import Sessions
+from regroup.domain.budget import MICRO, Amount
 from regroup.domain.catalog import Catalog
-from regroup.domain.chat import ChatEvent, Metered, TextDelta, Usage
+from regroup.domain.chat import ChatEvent, Metered, TextDelta, Usage, fold
+from regroup.domain.conversation import Session
 from regroup.domain.decision import Decision
 from regroup.domain.events import Attempt, Outcome, decision_line, interaction_message
 from regroup.domain.fallback import Deadline
+from regroup.domain.feedback import DecisionRecord
 from regroup.domain.policy import draw_for
 from regroup.errors import (
     DeadlineError,
@@ -17,7 +24,7 @@ from regroup.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from regroup.ports import Clock, InteractionQueue, Telemetry
+from regroup.ports import Clock, DecisionStore, InteractionQueue, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,8 @@ class Recorder:
     """Writes decision lines and metrics, and hands samples to the collector."""
 
     catalog: Catalog
+    sessions: Sessions
+    decisions: DecisionStore | None
     queue: InteractionQueue | None
     telemetry: Telemetry
     clock: Clock
@@ -40,6 +49,15 @@ class Recorder:
             # A lost sample must not cost the caller an answer that is already paid for.
             self.telemetry.count("SampleLost")
 
+    def keep(self, record: DecisionRecord, now: float) -> None:
+        """Remember a decision, so that its feedback can find it."""
+        if self.decisions is None:
+            return
+        try:
+            self.decisions.put(record, now)
+        except StoreError:
+            self.telemetry.count("DecisionLost")
+
 
 @dataclass(slots=True)
 class Record:
@@ -47,40 +65,75 @@ class Record:
 
     recorder: Recorder
     decision: Decision
+    purse: Purse
     key_id: str | None
     query: str
     started: float
     attempts: list[Attempt] = field(default_factory=list)
     first_byte_at: float | None = None
     usage: Usage | None = None
-    pieces: list[str] = field(default_factory=list)
+    events: list[ChatEvent] = field(default_factory=list)
     closed: bool = False
 
     def close(self, *, status: int) -> None:
-        """Write the line, count, and sample an answer that was complete."""
+        """Write the line, count, settle the budget, and remember an answer that was complete."""
         if self.closed:
             return
         self.closed = True
         now = self.recorder.clock.monotonic()
+        cost = self._cost()
         outcome = Outcome(
             attempts=tuple(self.attempts),
             status=status,
             usage=self.usage,
-            cost_usd=self._cost(),
+            cost_usd=cost,
             latency_ms=1000 * (now - self.started),
             first_byte_ms=None
             if self.first_byte_at is None
             else 1000 * (self.first_byte_at - self.started),
         )
-        line = decision_line(
-            self.decision, outcome, key_id=self.key_id, at=self.recorder.clock.wall()
-        )
+        at = self.recorder.clock.wall()
+        line = decision_line(self.decision, outcome, key_id=self.key_id, at=at)
         telemetry = self.recorder.telemetry
         telemetry.event(line)
         telemetry.count("Decisions")
         telemetry.count("Fallbacks", sum(a.error is not None for a in self.attempts))
+        self.purse.settle(self._used(cost))
+        if outcome.answered_by is None:
+            return
+        # Also of an answer that its reader broke off: it may have been a bad one.
+        self.recorder.keep(self._judgeable(outcome.answered_by, at), at)
         if status == 200:
+            self._remember(outcome.answered_by, at)
             self.recorder.sample(lambda: self._message(line), self.decision.decision_id)
+
+    def _remember(self, model: str, at: float) -> None:
+        decision, usage = self.decision, self.usage or Usage()
+        turns = decision.session.turns if decision.session is not None else 0
+        session = Session(model, at, usage.cache_read + usage.cache_write, turns + 1)
+        self.recorder.sessions.remember(decision.session_name, session, at)
+
+    def _judgeable(self, model: str, at: float) -> DecisionRecord:
+        prediction = self.decision.prediction
+        return DecisionRecord(
+            decision_id=self.decision.decision_id,
+            key_id=self.key_id,
+            at=at,
+            routed_model=model,
+            cluster_id=None if prediction is None else prediction.cluster,
+            version=self.decision.version,
+            preset=self.decision.preset,
+        )
+
+    def _used(self, cost: float | None) -> Amount | None:
+        """Return what was used; None where a candidate began to answer and its count never came."""
+        if self.first_byte_at is None:
+            return Amount(0, 0)
+        if cost is None or self.usage is None:
+            return None
+        usage = self.usage
+        tokens = usage.input + usage.output + usage.cache_read + usage.cache_write
+        return Amount(ceil(cost * MICRO), tokens)
 
     def _cost(self) -> float | None:
         if self.usage is None or not self.attempts:
@@ -98,7 +151,7 @@ class Record:
             self.decision,
             line,
             query=self.query,
-            answer=self.pieces,
+            answer=fold(self.events),
             inclusion_probability=self.recorder.sample_rate,
         )
 
@@ -109,11 +162,17 @@ class AnswerStream:
 
     decision: Decision
     candidate: str
-    _events: Iterator[ChatEvent]
+    _first: ChatEvent | None
+    _rest: PatientEvents
     _record: Record
     _deadline: Deadline
 
-    def __iter__(self) -> Iterator[ChatEvent]:
+    @property
+    def tried(self) -> int:
+        """How many candidates were asked until one began to answer."""
+        return len(self._record.attempts)
+
+    def __iter__(self) -> "AnswerStream":
         """Yield the events as the candidate sends them."""
         return self
 
@@ -124,25 +183,34 @@ class AnswerStream:
             UpstreamError: the answer broke off; what was used so far is recorded.
         """
         try:
-            if self._record.recorder.clock.monotonic() > self._deadline.at:
-                raise UpstreamTimeoutError("the answer was still coming when the time was up")
-            event = next(self._events)
-        except StopIteration:
-            self._record.close(status=200)
-            raise
+            event = self._next()
         except Exception as error:
             self._broke(error)
             raise
+        if event is None:
+            self._record.close(status=200)
+            raise StopIteration
         if isinstance(event, TextDelta):
             event = TextDelta(_characters(event.text))
-            self._record.pieces.append(event.text)
         elif isinstance(event, Metered):
             self._record.usage = event.usage
+        self._record.events.append(event)
         return event
 
     def close(self) -> None:
         """Stop reading: the client went away, or nobody wants the rest."""
+        self._rest.close()
         self._record.close(status=499)
+
+    def _next(self) -> ChatEvent | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        left = self._deadline.at - self._record.recorder.clock.monotonic()
+        if left < 0:
+            self._rest.close()
+            raise UpstreamTimeoutError("the answer was still coming when the time was up")
+        return self._rest.next_within(left)
 
     def _broke(self, error: Exception) -> None:
         cause = error.cause if isinstance(error, UpstreamError) else "broken"

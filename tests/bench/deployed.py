@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from classifier.bootstrap import load_catalog, load_predictor
-from classifier.service import Ask, RouteService, Rules
+from classifier.ask import Ask
+from classifier.bootstrap import build_application
 from classifier.settings import Settings
-from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
-from regroup.adapters.telemetry import PowertoolsTelemetry
 from regroup.domain.chat import ChatRequest, said
-from regroup.ports import Clock
 from tests.bench.data import REPOSITORY
 from tests.local.aws import LoopbackAws
 from training.dataset import Dataset
@@ -31,17 +27,9 @@ from training.publish import publish
 from training.train import Trained, train
 
 BUCKET = "artifacts"
+_SECONDS = 28.0
+"""As long as a request has behind the gateway."""
 POINTER = f"s3://{BUCKET}/regroup/pointer.json"
-
-
-class SilentTelemetry:
-    """Drops decision lines: nine thousand of them would hide the table."""
-
-    def event(self, line: Mapping[str, object]) -> None:
-        """Drop a line."""
-
-    def count(self, metric: str, value: float = 1, *, unit: str = "Count") -> None:
-        """Drop a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +71,15 @@ def route_as_deployed(rows: Dataset, test: Dataset, options: Options, console: C
 
 
 def _route(test: Dataset, catalog_uri: str, console: Console) -> tuple[list[str], float]:
-    settings = Settings(catalog_uri=catalog_uri, pointer_uri=POINTER)
-    catalog = load_catalog(settings)
-    predictor = load_predictor(settings, catalog, PowertoolsTelemetry(component="bench"))
-    if predictor is None:
+    settings = Settings(catalog_uri, pointer_uri=POINTER, default_preset="quality")
+    decider = build_application(settings).api.service.decider
+    if decider.releases.live.champion is None:
         sys.exit("the classifier refused the artifact that was just published")
-    service = RouteService(
-        catalog=catalog,
-        predictor=predictor,
-        chat_model=BedrockChatModel(),
-        queue=None,
-        telemetry=SilentTelemetry(),
-        clock=Clock(time.time, time.monotonic),
-        new_id=lambda: "bench",
-        rules=Rules("quality", catalog.names[0], explore_share=0.0, sample_rate=0.0),
-    )
     started = time.perf_counter()
     chosen = [
-        service.decide(Ask(ChatRequest((said("user", text),)), key_id=None)).choice.candidate
+        decider.decide(
+            Ask(ChatRequest((said("user", text),)), key_id=None), seconds=_SECONDS
+        ).choice.candidate
         for text in track(test.texts, "routing", console=console, transient=True)
     ]
     return chosen, time.perf_counter() - started

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from classifier.authorizer import UnauthorizedError, authorize
 from classifier.authorizer_settings import AuthorizerSettings
 from regroup.adapters.dynamodb_keys import DynamoKeyStore
+from regroup.domain.budget import NO_LIMITS, Budget
 from regroup.domain.keys import KeyRecord, new_key
 from regroup.errors import ConfigurationError, StoreError
 from tests.local.aws import LoopbackAws
+from tests.local.broken_table import FAULTS, broken_table, check_store_errors
 from tests.local.gateway_authorizer import is_allowed
 from tests.local.lambda_runtime import LambdaFunction, LambdaFunctionError
 from tests.local.proxy_events import method_arn, token_event
@@ -40,9 +40,16 @@ def store(aws: LoopbackAws) -> DynamoKeyStore:
 
 
 def _issue(
-    store: DynamoKeyStore, *, expires_at: int | None = None, revoked: bool = False, note: str = ""
+    store: DynamoKeyStore,
+    *,
+    expires_at: int | None = None,
+    revoked: bool = False,
+    note: str = "",
+    budget: Budget = NO_LIMITS,
 ) -> tuple[str, str, KeyRecord]:
-    token, key_id, record = new_key(secrets.token_bytes, expires_at=expires_at, note=note)
+    token, key_id, record = new_key(
+        secrets.token_bytes, expires_at=expires_at, note=note, budget=budget
+    )
     record = replace(record, revoked=revoked)
     store.put(key_id, record)
     return token, key_id, record
@@ -64,6 +71,25 @@ def test_a_good_key_gets_a_policy_for_every_path_of_the_stage(store: DynamoKeySt
     assert is_allowed(document, method_arn("POST", "/v1/chat/completions"))
     assert is_allowed(document, method_arn("GET", "/v1/models"))
     assert not is_allowed(document, method_arn("GET", "/v1/models", stage="other"))
+
+
+@pytest.mark.parametrize(
+    ("budget", "limits"),
+    [
+        (Budget(), {}),
+        (Budget(usd_micros=2_500_000), {"daily_usd_micros": "2500000"}),
+        (Budget(tokens=10**12), {"daily_tokens": "1000000000000"}),
+        (Budget(0, 0), {"daily_usd_micros": "0", "daily_tokens": "0"}),
+    ],
+)
+def test_the_limits_that_are_set_reach_the_classifier_as_text(
+    store: DynamoKeyStore, budget: Budget, limits: dict[str, str]
+) -> None:
+    token, key_id, _ = _issue(store, budget=budget)
+
+    policy = authorize(_event(f"Bearer {token}"), store, _NOW)
+
+    assert policy["context"] == {"key_id": key_id, **limits}
 
 
 def test_the_scheme_may_be_spelled_in_any_case(store: DynamoKeyStore) -> None:
@@ -134,33 +160,91 @@ def test_an_event_without_a_token_is_refused() -> None:
 
 
 def test_a_record_comes_back_as_it_was_put(store: DynamoKeyStore) -> None:
-    _, key_id, record = _issue(store, expires_at=5, revoked=True, note="team a")
+    _, key_id, record = _issue(
+        store, expires_at=5, revoked=True, note="team a", budget=Budget(0, 10**15)
+    )
     assert store.get(key_id) == record
 
-    store.put(key_id, replace(record, expires_at=None, revoked=False))
-    assert store.get(key_id) == replace(record, expires_at=None, revoked=False)
+    changed = replace(record, expires_at=None, revoked=False, budget=Budget(tokens=3))
+    store.put(key_id, changed)
+    assert store.get(key_id) == changed
 
 
-def test_putting_a_key_leaves_its_budget_alone(aws: LoopbackAws, store: DynamoKeyStore) -> None:
+def test_a_budget_lies_in_the_table_as_whole_numbers(
+    aws: LoopbackAws, store: DynamoKeyStore
+) -> None:
+    _, key_id, _ = _issue(store, budget=Budget(2_500_000, 7))
+
+    item = aws.client("dynamodb").get_item(TableName=_TABLE, Key={"key_id": {"S": key_id}})["Item"]
+
+    assert item["daily_usd_micros"] == {"N": "2500000"}
+    assert item["daily_tokens"] == {"N": "7"}
+
+
+def test_putting_and_revoking_leave_what_else_the_item_holds(
+    aws: LoopbackAws, store: DynamoKeyStore
+) -> None:
     _, key_id, record = _issue(store)
     client, key = aws.client("dynamodb"), {"key_id": {"S": key_id}}
     client.update_item(
         TableName=_TABLE,
         Key=key,
-        UpdateExpression="ADD spent_usd :cost",
-        ExpressionAttributeValues={":cost": {"N": "1.5"}},
+        UpdateExpression="SET team = :team",
+        ExpressionAttributeValues={":team": {"S": "a"}},
     )
 
-    store.put(key_id, replace(record, revoked=True))
+    store.put(key_id, replace(record, note="changed"))
+    store.revoke(key_id)
 
-    assert client.get_item(TableName=_TABLE, Key=key)["Item"]["spent_usd"] == {"N": "1.5"}
+    assert client.get_item(TableName=_TABLE, Key=key)["Item"]["team"] == {"S": "a"}
 
 
-def test_a_budget_without_a_key_is_no_key(aws: LoopbackAws, store: DynamoKeyStore) -> None:
-    item = {"key_id": {"S": "ghost"}, "spent_usd": {"N": "1"}}
+def test_an_item_without_salt_and_hash_is_no_key(aws: LoopbackAws, store: DynamoKeyStore) -> None:
+    item = {"key_id": {"S": "ghost"}, "note": {"S": "who?"}}
     aws.client("dynamodb").put_item(TableName=_TABLE, Item=item)
 
     assert store.get("ghost") is None
+    assert not store.revoke("ghost")
+    assert "ghost" not in dict(store.list())
+
+
+@pytest.mark.parametrize("key_id", ["a#2026-11-24", "a b", "é", "a" * 33])
+def test_what_no_token_can_name_is_not_put(store: DynamoKeyStore, key_id: str) -> None:
+    with pytest.raises(ValueError, match="letters and digits"):
+        store.put(key_id, KeyRecord(salt="", secret_hash=""))
+
+
+def test_a_revoked_key_is_refused_and_its_record_is_else_unchanged(store: DynamoKeyStore) -> None:
+    token, key_id, record = _issue(store, expires_at=int(_NOW) + 9, note="a", budget=Budget(5, 6))
+
+    assert store.revoke(key_id)
+
+    assert store.get(key_id) == replace(record, revoked=True)
+    with pytest.raises(UnauthorizedError):
+        authorize(_event(f"Bearer {token}"), store, _NOW)
+    assert store.revoke(key_id), "a second time it is still there"
+
+
+def test_revoking_an_unknown_key_makes_none(aws: LoopbackAws, store: DynamoKeyStore) -> None:
+    assert not store.revoke("unknown")
+
+    found = aws.client("dynamodb").get_item(TableName=_TABLE, Key={"key_id": {"S": "unknown"}})
+    assert "Item" not in found
+
+
+def test_every_key_is_listed_over_as_many_pages_as_it_takes(aws: LoopbackAws) -> None:
+    # A page ends at 1 MB: these are three.
+    aws.create_table("pages", "key_id")
+    store = DynamoKeyStore("pages", aws.client("dynamodb"))
+    issued = dict(_issue(store, note="n" * 300_000, budget=Budget(n, n))[1:] for n in range(7))
+
+    assert dict(store.list()) == issued
+
+
+def test_an_empty_table_lists_nothing(aws: LoopbackAws) -> None:
+    aws.create_table("empty", "key_id")
+
+    assert list(DynamoKeyStore("empty", aws.client("dynamodb")).list()) == []
 
 
 @pytest.mark.parametrize(
@@ -172,52 +256,75 @@ def test_a_budget_without_a_key_is_no_key(aws: LoopbackAws, store: DynamoKeyStor
         {"salt": {"S": "00"}, "hash": {"S": "00"}, "revoked": {"S": "yes"}},
         {"salt": {"S": "00"}, "hash": {"S": "00"}, "expires_at": {"S": "never"}},
         {"salt": {"S": "00"}, "hash": {"S": "00"}, "expires_at": {"N": "1.5"}},
+        {"salt": {"S": "00"}, "hash": {"S": "00"}, "daily_usd_micros": {"S": "5"}},
+        {"salt": {"S": "00"}, "hash": {"S": "00"}, "daily_usd_micros": {"NULL": True}},
+        {"salt": {"S": "00"}, "hash": {"S": "00"}, "daily_usd_micros": {"N": "0.5"}},
+        {"salt": {"S": "00"}, "hash": {"S": "00"}, "daily_tokens": {"N": "-1"}},
     ],
 )
 def test_a_damaged_item_is_an_error_and_never_a_key_that_holds(
     aws: LoopbackAws, store: DynamoKeyStore, damage: dict[str, Any]
 ) -> None:
-    aws.client("dynamodb").put_item(TableName=_TABLE, Item={"key_id": {"S": "damaged"}, **damage})
-
-    with pytest.raises(StoreError, match="no key record"):
-        store.get("damaged")
-
-
-def test_a_table_that_is_not_there_is_a_store_error(aws: LoopbackAws) -> None:
-    lost = DynamoKeyStore("nowhere", aws.client("dynamodb"))
-
-    with pytest.raises(StoreError, match="did not answer"):
-        lost.get("a")
-    with pytest.raises(StoreError, match="did not take"):
-        lost.put("a", KeyRecord(salt="", secret_hash=""))
+    client, key = aws.client("dynamodb"), {"key_id": {"S": "damaged"}}
+    client.put_item(TableName=_TABLE, Item={**key, **damage})
+    try:
+        with pytest.raises(StoreError, match="no key record"):
+            store.get("damaged")
+        with pytest.raises(StoreError, match="'damaged' of the key table is no key record"):
+            list(store.list())
+        assert store.revoke("damaged")
+    finally:
+        client.delete_item(TableName=_TABLE, Key=key)
 
 
-def test_a_server_that_is_not_there_is_a_store_error() -> None:
-    client = boto3.client(
-        "dynamodb",
-        region_name="ap-northeast-1",
-        endpoint_url="http://127.0.0.1:1",
-        aws_access_key_id="none",
-        aws_secret_access_key="none",
-        config=Config(connect_timeout=1, retries={"total_max_attempts": 1}),
+def test_a_table_that_was_never_made_is_a_store_error(aws: LoopbackAws) -> None:
+    _check_store_errors(DynamoKeyStore("nowhere", aws.client("dynamodb")))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_table_that_fails_is_a_store_error(fault: str) -> None:
+    with broken_table(fault) as client:
+        _check_store_errors(DynamoKeyStore(_TABLE, client))
+
+
+def _check_store_errors(lost: DynamoKeyStore) -> None:
+    check_store_errors(
+        "the key table did not answer", lambda: lost.get("a"), lambda: list(lost.list())
+    )
+    check_store_errors(
+        "the key table did not take the key",
+        lambda: lost.put("a", KeyRecord(salt="", secret_hash="")),
+    )
+    check_store_errors("the key table did not take the revocation", lambda: lost.revoke("a"))
+
+
+def test_a_shell_without_a_region_is_a_store_error() -> None:
+    program = (
+        "from regroup.adapters.dynamodb_budgets import DynamoBudgetStore\n"
+        "from regroup.adapters.dynamodb_keys import DynamoKeyStore\n"
+        "from regroup.errors import StoreError\n"
+        "for store in (DynamoBudgetStore, DynamoKeyStore):\n"
+        "    try: store.connect('keys')\n"
+        "    except StoreError as error: print(type(error.__cause__).__name__)"
     )
 
-    with pytest.raises(StoreError):
-        DynamoKeyStore(_TABLE, client).get("a")
-    client.close()
+    printed = _printed(program, {"AWS_CONFIG_FILE": "/dev/null"})
+
+    assert printed.split() == ["NoRegionError", "NoRegionError"]
 
 
 def test_the_deployed_handler_allows_refuses_and_logs_no_secret(
     aws: LoopbackAws, store: DynamoKeyStore
 ) -> None:
-    token, key_id, _ = _issue(store)
+    token, key_id, _ = _issue(store, budget=Budget(2_500_000, 7))
     wrong = f"rg-{key_id}-{'0' * 64}"
     with LambdaFunction(_HANDLER, {**aws.environment(), "KEYS_TABLE": _TABLE}) as function:
         policy = function.handle(_event(f"Bearer {token}"))
         with pytest.raises(LambdaFunctionError) as caught:
             function.handle(_event(f"Bearer {wrong}"))
 
-    assert policy["context"] == {"key_id": key_id}
+    limits = {"daily_usd_micros": "2500000", "daily_tokens": "7"}
+    assert policy["context"] == {"key_id": key_id, **limits}
     assert str(caught.value) == "Unauthorized"
     log = "\n".join(function.log_lines)
     assert token.rsplit("-", 1)[1] not in log
@@ -251,13 +358,17 @@ def test_importing_the_authorizer_needs_no_environment_and_loads_nothing_heavy()
         "print(sorted(heavy & set(sys.modules)))"
     )
 
-    run = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+    assert _printed(program, {}) == "[]"
+
+
+def _printed(program: str, environment: dict[str, str]) -> str:
+    """Return what a Python program prints in a process of its own."""
+    run = subprocess.run(  # noqa: S603 - this interpreter, and a program above
         [sys.executable, "-c", program],
-        env={},
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
         timeout=30,
     )
-
-    assert run.stdout.strip() == "[]"
+    return run.stdout.strip()

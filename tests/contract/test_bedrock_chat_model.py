@@ -1,7 +1,9 @@
 """`BedrockChatModel` with real boto3 over HTTP, against the loopback Bedrock and its faults."""
 
+import json
 import socket
 import time
+from base64 import b64encode
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,15 +18,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
-from regroup.adapters.bedrock import BedrockChatModel
+from regroup.adapters.bedrock import TIMEOUT_LADDER_SECONDS, BedrockChatModel, ladder_rung
 from regroup.domain.catalog import Candidate, Capabilities, Prices
 from regroup.domain.chat import (
     Answer,
     ChatEvent,
     ChatRequest,
+    Image,
+    JsonSchema,
     Metered,
+    NamedTool,
     Stop,
+    Text,
     TextDelta,
+    Tool,
+    ToolDelta,
+    ToolResult,
+    ToolStart,
+    ToolUse,
+    Turn,
     Usage,
     fold,
     said,
@@ -52,6 +64,7 @@ from tests.local.bedrock import (
     Status,
     StreamException,
     Throttle,
+    ToolCall,
 )
 from tests.local.converse import reply_frames
 
@@ -148,6 +161,94 @@ def test_the_request_arrives_as_translated(
         "system": [{"text": "be short"}],
         "inferenceConfig": {"maxTokens": 100},
     }
+
+
+# Tools, images and JSON schemas
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = Tool("get.weather", "Tells the weather", SCHEMA)
+ABLE = replace(
+    CANDIDATE, capabilities=Capabilities(tools=True, forced_tool_choice=True, images=True)
+)
+
+
+def test_tools_images_and_results_arrive_over_the_wire(
+    model: BedrockChatModel, bedrock: LoopbackBedrock
+) -> None:
+    png = b"\x89PNG\r\n\x1a\n\x00\xff"
+    turns = (
+        Turn("user", (Text("where is this?"), Image("png", png))),
+        Turn("assistant", (ToolUse("call_1", "get.weather", '{"city": "Oslo"}'),)),
+        Turn("user", (ToolResult("call_1", (Text("rain"), Image("png", png))), Text("so?"))),
+    )
+    request = ChatRequest(turns, tools=(WEATHER,), tool_choice=NamedTool("get.weather"))
+
+    fold(model.stream(ABLE, request, timeout_seconds=5))
+
+    [call] = bedrock.calls
+    [tool] = call.request["toolConfig"]["tools"]
+    name = tool["toolSpec"]["name"]
+    image = {"image": {"format": "png", "source": {"bytes": b64encode(png).decode()}}}
+    use = {"toolUseId": "call_1", "name": name, "input": {"city": "Oslo"}}
+    result = {"toolUseId": "call_1", "content": [{"text": "rain"}, image]}
+    assert [message["content"] for message in call.request["messages"]] == [
+        [{"text": "where is this?"}, image],
+        [{"toolUse": use}],
+        [{"toolResult": result}, {"text": "so?"}],
+    ]
+    assert tool["toolSpec"]["inputSchema"] == {"json": SCHEMA}
+    assert call.request["toolConfig"]["toolChoice"] == {"tool": {"name": name}}
+
+
+def test_tool_uses_come_in_pieces_under_the_names_of_the_request() -> None:
+    def call_twice(model_id: str, request: Request) -> Reply:
+        [tool] = request["toolConfig"]["tools"]
+        name = tool["toolSpec"]["name"]
+        calls = (ToolCall("tooluse_1", name, {"city": '大阪 "北"'}), ToolCall("2", name, {}))
+        return Reply("Let me see.", 1, 2, "tool_use", reasoning="hm", tool_calls=calls)
+
+    with LoopbackBedrock(call_twice) as bedrock:
+        model = BedrockChatModel(Clients(bedrock.endpoint_url))
+        request = replace(REQUEST, tools=(WEATHER,))
+        events = list(model.stream(ABLE, request, timeout_seconds=5))
+        model.close()
+
+    starts = [event for event in events if isinstance(event, ToolStart)]
+    assert starts == [
+        ToolStart(0, "tooluse_1", "get.weather"),
+        ToolStart(1, "2", "get.weather"),
+    ]
+    assert sum(isinstance(event, ToolDelta) for event in events) > 2
+    answer = fold(events)
+    assert (answer.text, answer.stop_reason) == ("Let me see.", "tool_calls")
+    assert [json.loads(use.arguments) for use in answer.tool_uses] == [{"city": '大阪 "北"'}, {}]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_an_answer_keeps_to_a_json_schema_with_and_without_a_setting_for_it(native: bool) -> None:
+    candidate = replace(ABLE, capabilities=replace(ABLE.capabilities, json_schema=native))
+    request = replace(REQUEST, json_schema=JsonSchema("city", SCHEMA))
+
+    with LoopbackBedrock() as bedrock:
+        model = BedrockChatModel(Clients(bedrock.endpoint_url))
+        answer = fold(model.stream(candidate, request, timeout_seconds=5))
+        model.close()
+
+    assert json.loads(answer.text) == {"city": "text"}
+    assert (answer.stop_reason, answer.tool_uses) == ("stop", ())
+    assert ("toolConfig" in bedrock.calls[0].request) is not native
+
+
+def test_a_form_that_the_candidate_cannot_keep_to_is_not_asked_for(
+    model: BedrockChatModel, bedrock: LoopbackBedrock
+) -> None:
+    request = replace(REQUEST, json_schema=JsonSchema("city", SCHEMA))
+
+    with pytest.raises(UpstreamIncapableError):
+        next(model.stream(CANDIDATE, request, timeout_seconds=5))
+
+    assert bedrock.calls == []
 
 
 def test_a_profile_is_called_by_its_arn(model: BedrockChatModel, bedrock: LoopbackBedrock) -> None:
@@ -321,6 +422,15 @@ def test_a_client_is_built_once_per_region_and_rung(
 
     built = [(region, config.read_timeout) for region, config in clients.built]  # type: ignore[attr-defined]
     assert built == [("ap-northeast-1", 5), ("ap-northeast-1", 1), ("us-east-1", 5)]
+
+
+@given(st.floats(-5, 2_000))
+def test_a_rung_is_never_longer_than_the_time_given_from_one_second_on(seconds: float) -> None:
+    rung = ladder_rung(seconds)
+
+    assert rung in TIMEOUT_LADDER_SECONDS
+    assert rung <= max(1, seconds)
+    assert not any(rung < other <= seconds for other in TIMEOUT_LADDER_SECONDS)
 
 
 def test_an_answer_left_halfway_leaves_no_connection_behind(

@@ -1,4 +1,4 @@
-"""Samples from a real queue's messages into a real bucket's behaviour."""
+"""Samples and rewards from a real queue's messages into a real bucket's behaviour."""
 
 import json
 import threading
@@ -18,6 +18,7 @@ from collector.services import SampleService
 from regroup.adapters.object_store import S3ObjectStore
 from regroup.adapters.sqs import SqsInteractionQueue
 from regroup.adapters.telemetry import PowertoolsTelemetry
+from regroup.domain.feedback import DecisionRecord, reward_line
 from regroup.errors import StoreError
 from tests.local.aws import LoopbackAws
 from tests.local.fakes import RecordingTelemetry
@@ -55,6 +56,11 @@ def interaction(name: str) -> dict[str, object]:
     }
 
 
+def reward(name: str, score: float = 1.0) -> dict[str, object]:
+    record = DecisionRecord(name, "key-1", AT - 60, "haiku", 3, None, "balanced")
+    return reward_line(record, score, at=AT)
+
+
 def samples_in(aws: LoopbackAws) -> SampleService:
     store = S3ObjectStore(BUCKET, "", lambda: aws.client("s3"))
     return SampleService(store, RecordingTelemetry(), TOKYO)
@@ -89,6 +95,28 @@ def test_a_message_of_the_queue_becomes_an_object_of_its_day_with_its_text_verba
     content = aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
     assert json.loads(content) == interaction("verbatim")
     assert content.count(b"\n") == 1
+
+
+def test_a_reward_of_the_queue_becomes_an_object_of_the_day_it_came(aws: LoopbackAws) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="rewards")["QueueUrl"]
+    SqsInteractionQueue(url, sqs).send(reward("judged"))
+    (received,) = sqs.receive_message(QueueUrl=url)["Messages"]
+
+    samples_in(aws).keep(received["Body"])
+
+    (key,) = stored(aws, "judged")
+    assert key.startswith("rewards/2026/11/25/judged-")
+    content = aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    assert json.loads(content) == reward("judged")
+
+
+def test_a_decision_judged_twice_and_delivered_thrice_is_two_objects(aws: LoopbackAws) -> None:
+    samples = samples_in(aws)
+    for score in (1.0, 0.0, 1.0):
+        samples.keep(json.dumps(reward("again", score)))
+    assert len(stored(aws, "again")) == 2
+    assert samples.telemetry.counts == {"RewardsStored": 2, "RewardsRepeated": 1}  # type: ignore[attr-defined]
 
 
 def test_a_batch_with_one_bad_record_stores_the_others_once_each(aws: LoopbackAws) -> None:

@@ -3,33 +3,38 @@
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regroup.adapters.dynamodb_cache import DynamoPredictionCache
 from regroup.domain.prediction import Prediction
-from regroup.errors import StoreError
 from tests.local.aws import LoopbackAws
+from tests.local.broken_table import (
+    FAULTS,
+    ODD_EXPIRIES,
+    Client,
+    OneItem,
+    broken_table,
+    check_store_errors,
+)
 from tests.local.fakes import PATIENT
-
-type Client = Any
-"""A boto3 client of DynamoDB, which refuses no parameter before it is asked."""
 
 TABLE = "predictions"
 NOW = 1_790_000_000.0
 TTL_SECONDS = 3_600
-PREDICTION = Prediction(3, 0.125, {"haiku": 0.75, "sonnet": 0.875}, {"haiku": 9.0, "sonnet": 8.5})
-FIELDS = {
-    "cluster": 3,
-    "distance": 0.125,
-    "rewards": {"haiku": 0.75},
-    "output_tokens": {"haiku": 9.0},
-}
+PREDICTION = Prediction(
+    3,
+    0.125,
+    rewards={"haiku": 0.75, "sonnet": 0.875},
+    output_tokens={"haiku": 9.0, "sonnet": 8.5},
+    reward_errors={"haiku": 0.0625, "sonnet": 0.25},
+    choice_errors={"haiku": 0.03125, "sonnet": 0.125},
+)
+FIELDS = asdict(PREDICTION)
 
 
 @pytest.fixture(scope="module")
@@ -96,25 +101,13 @@ def test_the_expiry_is_in_whole_seconds_as_ttl_reads_it(
     assert item["expire_at"] == {"N": str(int(NOW) + TTL_SECONDS)}
 
 
-@pytest.mark.parametrize(
-    "expire_at",
-    [
-        {"N": str(int(NOW * 1000))},
-        {"N": str(int((NOW + 60) * 1000))},
-        {"N": "0"},
-        {"N": "-1"},
-        {"N": "1e30"},
-        {"S": str(int(NOW) + 60)},
-        {"NULL": True},
-    ],
-    ids=["milliseconds", "later in milliseconds", "zero", "negative", "huge", "text", "null"],
-)
+@pytest.mark.parametrize("expiry", ODD_EXPIRIES)
 def test_an_expiry_that_is_none_in_seconds_is_a_miss(
     cache: DynamoPredictionCache,
     table: Client,
-    expire_at: object,
+    expiry: str,
 ) -> None:
-    put(table, "odd-expiry", {"S": json.dumps(FIELDS)}, expire_at)
+    put(table, "odd-expiry", {"S": json.dumps(FIELDS)}, ODD_EXPIRIES[expiry](NOW))
     assert cache.get("odd-expiry", NOW) is None
 
 
@@ -179,19 +172,10 @@ likely = st.fixed_dictionaries(
         "distance": numbers | anything,
         "rewards": maps,
         "output_tokens": maps,
+        "reward_errors": maps,
+        "choice_errors": maps,
     }
 )
-
-
-class OneItem:
-    """A table that holds one text under every key: thousands of them would be slow over HTTP."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def get_item(self, **_: object) -> dict[str, Any]:
-        expire_at = {"N": str(int(NOW) + 60)}
-        return {"Item": {"expire_at": expire_at, "prediction": {"S": self._text}}}
 
 
 @PATIENT
@@ -199,11 +183,13 @@ class OneItem:
 def test_whatever_json_lies_there_is_a_miss_or_a_prediction_of_finite_numbers(
     fields: object,
 ) -> None:
-    table: Client = OneItem(json.dumps(fields))
-    found = DynamoPredictionCache(TABLE, table, ttl_seconds=60).get("any", NOW)
+    lone: Client = OneItem(
+        {"expire_at": {"N": str(int(NOW) + 60)}, "prediction": {"S": json.dumps(fields)}}
+    )
+    found = DynamoPredictionCache(TABLE, lone, ttl_seconds=60).get("any", NOW)
     if found is not None:
         # As JSON knows neither NaN nor infinity, it would refuse them here.
-        json.dumps([found.distance, found.rewards, found.output_tokens], allow_nan=False)
+        json.dumps(asdict(found), allow_nan=False)
         assert isinstance(found.cluster, int)
 
 
@@ -215,34 +201,29 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
 def test_numbers_come_back_to_the_last_bit(
     cache: DynamoPredictionCache, distance: float, rewards: dict[str, float]
 ) -> None:
-    cache.put("exact", Prediction(0, distance, rewards, rewards), NOW)
+    cache.put("exact", Prediction(0, distance, rewards, rewards, rewards, rewards), NOW)
 
     found = cache.get("exact", NOW)
 
     assert found is not None
     assert struct.pack("<d", found.distance) == struct.pack("<d", distance)
     assert found.rewards == found.output_tokens == rewards
+    assert found.reward_errors == found.choice_errors == rewards
 
 
-def test_a_table_that_is_not_there_is_a_store_error(table: Client) -> None:
-    check_store_error(DynamoPredictionCache("nowhere", table, ttl_seconds=60))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_table_that_fails_is_a_store_error(fault: str) -> None:
+    with broken_table(fault) as client:
+        check(DynamoPredictionCache(TABLE, client, ttl_seconds=60))
 
 
-def test_a_closed_port_is_a_store_error() -> None:
-    client = boto3.client(
-        "dynamodb",
-        region_name="ap-northeast-1",
-        endpoint_url="http://127.0.0.1:1",
-        aws_access_key_id="none",
-        aws_secret_access_key="none",
-        config=Config(connect_timeout=1, retries={"total_max_attempts": 1}),
+def test_a_table_that_was_never_made_is_a_store_error(table: Client) -> None:
+    check(DynamoPredictionCache("nowhere", table, ttl_seconds=60))
+
+
+def check(lost: DynamoPredictionCache) -> None:
+    check_store_errors(
+        "the prediction cache did not answer",
+        lambda: lost.get("a", NOW),
+        lambda: lost.put("a", PREDICTION, NOW),
     )
-    check_store_error(DynamoPredictionCache(TABLE, client, ttl_seconds=60))
-    client.close()
-
-
-def check_store_error(lost: DynamoPredictionCache) -> None:
-    with pytest.raises(StoreError, match=r"^the prediction cache did not answer$"):
-        lost.get("a", NOW)
-    with pytest.raises(StoreError, match=r"^the prediction cache did not answer$"):
-        lost.put("a", PREDICTION, NOW)

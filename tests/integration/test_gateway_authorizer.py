@@ -1,11 +1,17 @@
 """The loopback gateway asks its authorizer as a REST API does: by token, cached, by policy."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from classifier.authorizer import authorize
+from classifier.handler import request_of
+from regroup.domain.budget import Budget
+from regroup.domain.fallback import Deadline
+from regroup.domain.keys import new_key
 from tests.local.gateway import LoopbackGateway
 from tests.local.gateway_authorizer import is_allowed
 from tests.local.http_client import ask
@@ -58,6 +64,26 @@ def test_the_function_learns_who_called_and_never_sees_the_key(gateway: Loopback
     }
     assert "good" not in reply.body.decode()
     assert "authorization" not in reply.body.decode().lower()
+
+
+@pytest.mark.parametrize(
+    ("budget", "limits"),
+    [
+        (Budget(), {}),
+        (Budget(usd_micros=2_500_000), {"daily_usd_micros": "2500000"}),
+        (Budget(0, 10**15), {"daily_usd_micros": "0", "daily_tokens": "1000000000000000"}),
+    ],
+)
+def test_a_keys_limits_reach_the_classifier_as_text(budget: Budget, limits: dict[str, str]) -> None:
+    token, key_id, record = new_key(secrets.token_bytes, budget=budget)
+    keys = {key_id: record}
+    with LoopbackGateway(_echo, lambda event: authorize(event, keys, now=0)) as gateway:
+        event = ask(gateway, key=f"Bearer {token}").json
+
+    identity = {"principalId": key_id, "key_id": key_id}
+    assert event["requestContext"]["authorizer"] == identity | limits
+    request = request_of(event, Deadline(0))
+    assert (request.key_id, request.budget) == (key_id, budget)
 
 
 @pytest.mark.parametrize("key", [None, ""])

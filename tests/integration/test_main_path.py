@@ -1,15 +1,13 @@
 """From an HTTP request to a routed, answered and recorded one, through the real handlers."""
 
-import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.local.artifacts import sample_artifact
+from tests.local.api_client import Reply, send
 from tests.local.bedrock import Throttle
 from tests.local.lambda_runtime import LambdaFunction, LambdaInitError
 from tests.local.proxy_events import proxy_event
@@ -19,8 +17,8 @@ CANARY = "canary-7f3a"
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    return sample_artifact(tmp_path_factory.mktemp("artifact"))
+def artifact(small_router: tuple[Path, str]) -> tuple[Path, str]:
+    return small_router
 
 
 @pytest.fixture(scope="module")
@@ -29,39 +27,9 @@ def stack(artifact: tuple[Path, str]) -> Iterator[LocalStack]:
         yield running
 
 
-class Reply:
-    """What came back over HTTP."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    @property
-    def json(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = json.loads(self.body)
-        return parsed
-
-
-def post(stack: LocalStack, path: str, body: bytes, *, key: str | None = None) -> Reply:
-    address = urlsplit(stack.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
-    headers = {"Content-Type": "application/json"}
-    token = stack.key if key is None else key
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Reply(answer.status, found, answer.read())
-    finally:
-        connection.close()
-
-
 def chat(stack: LocalStack, text: str, **fields: object) -> Reply:
     body = {"messages": [{"role": "user", "content": text}], "model": "regroup-quality", **fields}
-    return post(stack, "/v1/chat/completions", json.dumps(body).encode())
+    return send(stack, "/v1/chat/completions", json.dumps(body).encode())
 
 
 def direct(method: str, path: str, text: str = "") -> dict[str, Any]:
@@ -124,7 +92,7 @@ def test_an_expired_item_still_in_the_table_is_a_miss(stack: LocalStack) -> None
 def test_a_throttled_first_candidate_is_answered_by_the_second(stack: LocalStack) -> None:
     prompt = "What is 611 times 20, plus 4?"
     first = json.loads(
-        post(
+        send(
             stack,
             "/v1/route",
             json.dumps(
@@ -152,7 +120,7 @@ def test_a_throttled_first_candidate_is_answered_by_the_second(stack: LocalStack
 def test_route_explains_and_asks_nobody(stack: LocalStack) -> None:
     before = len(stack.bedrock.calls)
     body = {"model": "regroup-economy", "messages": [{"role": "user", "content": "hello"}]}
-    explained = post(stack, "/v1/route", json.dumps(body).encode()).json
+    explained = send(stack, "/v1/route", json.dumps(body).encode()).json
     assert len(stack.bedrock.calls) == before
     assert explained["preset"] == "economy"
     assert set(explained["predicted_rewards"]) == set(stack.catalog.names)
@@ -203,7 +171,7 @@ def test_a_stream_is_well_formed_and_joined_by_the_proxy_adapter(stack: LocalSta
 def test_bad_input_gets_one_clear_sentence_and_a_code(
     stack: LocalStack, body: bytes, status: int, code: str
 ) -> None:
-    reply = post(stack, "/v1/chat/completions", body)
+    reply = send(stack, "/v1/chat/completions", body)
     assert reply.status == status
     assert reply.json["error"]["code"] == code
     assert reply.json["error"]["message"].endswith(".")
@@ -212,7 +180,7 @@ def test_bad_input_gets_one_clear_sentence_and_a_code(
 @pytest.mark.parametrize("key", ["", "rg-0000000000000000-" + "0" * 64, "sk-wrong"])
 def test_a_wrong_key_is_turned_away_at_the_gateway(stack: LocalStack, key: str) -> None:
     before = len(stack.function.log_lines)
-    reply = post(stack, "/v1/chat/completions", b"{}", key=key)
+    reply = send(stack, "/v1/chat/completions", b"{}", key=key)
     assert reply.status == 401
     assert reply.json["error"]["code"] == "invalid_api_key"
     assert len(stack.function.log_lines) == before

@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from regroup.adapters.object_store import FolderStore
-from regroup.artifact import MANIFEST, PARTS, UNCERTAINTY, Artifact, load_artifact, write_artifact
+from regroup.artifact import (
+    GOLDEN,
+    MANIFEST,
+    PARTS,
+    UNCERTAINTY,
+    Artifact,
+    load_artifact,
+    write_artifact,
+)
 from regroup.errors import ConfigurationError, DataError
 from tests.local.sample_data import write_sample_data
 from tests.local.small_artifact import small_artifact
@@ -209,7 +217,7 @@ def test_what_a_job_leaves_is_published_from_its_archive(
     finished: tuple[Job, list[str]], tmp_path: Path
 ) -> None:
     job, _ = finished
-    assert {path.name for path in job.model.iterdir()} == {*PARTS, UNCERTAINTY, MANIFEST}
+    assert {path.name for path in job.model.iterdir()} == {*PARTS, UNCERTAINTY, GOLDEN, MANIFEST}
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz", compresslevel=1) as archive:
         archive.add(job.model, arcname=".")
     with tarfile.open(tmp_path / "model.tar.gz") as archive:

@@ -8,15 +8,24 @@ with LoopbackAws() as aws:
 import http.client
 import logging
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 from tests.local.proxy_events import ACCOUNT_ID, REGION
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["ACCOUNT_ID", "REGION", "LoopbackAws"]
 
@@ -31,7 +40,6 @@ class LoopbackAws:
     """An empty AWS account for as long as the context lasts; one at a time per process."""
 
     def __init__(self) -> None:
-        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._session = boto3.Session(aws_access_key_id=_KEY, aws_secret_access_key=_KEY)
         self._exit = ExitStack()
         self.endpoint_url = ""
@@ -42,12 +50,17 @@ class LoopbackAws:
         with ExitStack() as stack:
             stack.callback(_only_one.release)
             stack.enter_context(_QuietRequests())
-            self._server.start()
-            stack.callback(self._server.stop)
-            host, port = self._server.get_host_and_port()
-            self.endpoint_url = f"http://{host}:{port}"
-            _reset(host, port)
-            stack.callback(_reset, host, port)
+            app = _OneDynamoRequestAtATime(DomainDispatcherApplication(create_backend_app))
+            server = make_server(
+                "127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler
+            )
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            self.endpoint_url = f"http://127.0.0.1:{server.port}"
+            _reset("127.0.0.1", server.port)
+            stack.callback(_reset, "127.0.0.1", server.port)
             self._exit = stack.pop_all()
         return self
 
@@ -102,6 +115,30 @@ class LoopbackAws:
         if bedrock_endpoint_url is not None:
             variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = bedrock_endpoint_url
         return variables
+
+
+class _OneDynamoRequestAtATime:
+    """Gives moto's DynamoDB the atomicity that the real one has.
+
+    moto checks an update's condition and then applies it to the same item without a lock: under
+    threads two updates can pass one condition, and one of two additions can be lost
+    (`DynamoDBBackend.update_item` in moto/dynamodb/models/__init__.py). DynamoDB applies
+    conditional writes and counters to an item one after another:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
+    Other services go on side by side, because SQS waits inside a request.
+    """
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        if not environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+            return self._app(environ, start_response)
+        with self._lock:
+            return self._app(environ, start_response)
 
 
 class _QuietRequests:

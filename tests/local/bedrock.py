@@ -26,11 +26,12 @@ from typing import Any, Literal, Self
 from urllib.parse import unquote
 
 from tests.local import eventstream
+from tests.local.complaints import complaint
 from tests.local.converse import (
     Reply,
     Request,
     Responder,
-    complaint,
+    ToolCall,
     echo,
     reply_body,
     reply_frames,
@@ -51,6 +52,7 @@ __all__ = [
     "Status",
     "StreamException",
     "Throttle",
+    "ToolCall",
 ]
 
 type Operation = Literal["converse", "converse-stream"]

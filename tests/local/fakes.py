@@ -1,38 +1,29 @@
-"""Fakes of everything the classifier asks of the world, and a small router built from them.
-
-world = small_world()
-world.chat_model.plan("large", [UpstreamThrottledError("large")])
-world.service.answer(ask("hello"), world.deadline(20))
-"""
+"""Fakes of everything the classifier asks of the world; `tests.local.world` joins them."""
 
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import count
-from math import log
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from classifier.http import Api, Request, Response
-from classifier.predictor import Predictor
-from classifier.service import Ask, RouteService, Rules
-from regroup.artifact import EncoderRecord, Manifest, Preset, Verdict
-from regroup.domain.catalog import Candidate, Capabilities, Catalog, Prices
-from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Usage, said
-from regroup.domain.fallback import Deadline
-from regroup.domain.prediction import Heads, Prediction
+from regroup.domain.budget import Amount, Budget, BudgetDay, Holding
+from regroup.domain.catalog import Candidate
+from regroup.domain.chat import ChatEvent, ChatRequest, Metered, Stop, TextDelta, Usage
+from regroup.domain.conversation import Session
+from regroup.domain.feedback import DecisionRecord
+from regroup.domain.prediction import Prediction
 from regroup.errors import (
     ArtifactNotFoundError,
     PointerConflictError,
     StoreError,
 )
-from regroup.ports import Clock, Stored
+from regroup.ports import Stored
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties of whole requests: a busy machine makes none of them wrong."""
@@ -44,11 +35,6 @@ ANSWER: tuple[ChatEvent, ...] = (
     Stop("stop"),
     Metered(USAGE),
 )
-REWARDS = {"small": 0.5, "medium": 0.7, "large": 0.9}
-DEFAULT = "medium"
-COST_WEIGHTS = {"quality": 0.0, "balanced": 300.0, "economy": 10_000.0}
-"""What makes the presets choose large, medium and small."""
-DIGEST = "d" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +120,15 @@ class RecordingTelemetry:
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
     def event(self, line: Mapping[str, object]) -> None:
         """Keep a line as it would be read back; NaN and infinity are no JSON."""
         self.lines.append(_through_json(line))
+
+    def failure(self, what: str, error: BaseException) -> None:
+        """Keep what failed, and the error's type."""
+        self.failures.append((what, type(error).__name__))
 
     def count(self, metric: str, value: float = 1, *, unit: str = "Count") -> None:
         """Add up."""
@@ -168,6 +159,77 @@ class FakeCache:
         if self.write_fails:
             raise StoreError("the fake cache cannot be written")
         self.items[query_hash] = prediction
+
+
+@dataclass(slots=True)
+class FakeSessions:
+    """Conversations in memory; may be told to fail."""
+
+    items: dict[str, Session] = field(default_factory=dict)
+    fails: bool = False
+
+    def get(self, name: str, now: float) -> Session | None:
+        """Return what was put."""
+        if self.fails:
+            raise StoreError("the fake sessions cannot be read")
+        return self.items.get(name)
+
+    def put(self, name: str, session: Session, now: float) -> None:
+        """Keep it."""
+        if self.fails:
+            raise StoreError("the fake sessions cannot be written")
+        self.items[name] = session
+
+
+@dataclass(slots=True)
+class FakeDecisions:
+    """Decisions in memory; may be told to fail."""
+
+    items: dict[str, DecisionRecord] = field(default_factory=dict)
+    fails: bool = False
+
+    def get(self, decision_id: str, now: float) -> DecisionRecord | None:
+        """Return what was put."""
+        if self.fails:
+            raise StoreError("the fake decisions cannot be read")
+        return self.items.get(decision_id)
+
+    def put(self, record: DecisionRecord, now: float) -> None:
+        """Keep it."""
+        if self.fails:
+            raise StoreError("the fake decisions cannot be written")
+        self.items[record.decision_id] = record
+
+
+@dataclass(slots=True)
+class FakeBudgets:
+    """What keys spent, by key and day, counted under a lock; may be told to fail."""
+
+    spent: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    fails: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
+        """Set aside if it fits."""
+        if self.fails:
+            raise StoreError("the fake budgets cannot be read")
+        with self._lock:
+            before = self.spent.get((key_id, day.name), Amount(0, 0))
+            if not budget.holds(amount, before):
+                return Holding(False, before)
+            after = Amount(before.usd_micros + amount.usd_micros, before.tokens + amount.tokens)
+            self.spent[key_id, day.name] = after
+            return Holding(True, after)
+
+    def settle(self, key_id: str, change: Amount, day: BudgetDay) -> None:
+        """Add the difference."""
+        if self.fails:
+            raise StoreError("the fake budgets cannot be written")
+        with self._lock:
+            before = self.spent[key_id, day.name]
+            self.spent[key_id, day.name] = Amount(
+                before.usd_micros + change.usd_micros, before.tokens + change.tokens
+            )
 
 
 @dataclass(slots=True)
@@ -216,161 +278,6 @@ class MemoryStore:
                 return False
             self.objects[key] = content
             return True
-
-
-def small_catalog() -> Catalog:
-    """Return three candidates, each dearer and with a longer context than the one before."""
-    small = Candidate(
-        name="small",
-        family="test",
-        model_id="test.small",
-        region="ap-northeast-1",
-        prices=Prices(1.0, 1.0),
-        context_tokens=1_000,
-        max_output_tokens=500,
-        tokens_per_char={"latin": 0.25, "cjk": 1.0, "other": 1.0},
-        capabilities=Capabilities(),
-        residency="jp",
-    )
-    medium = replace(small, name="medium", prices=Prices(4.0, 4.0), context_tokens=10_000)
-    large = replace(small, name="large", prices=Prices(20.0, 20.0), context_tokens=100_000)
-    return Catalog({one.name: one for one in (small, medium, large)})
-
-
-def small_heads(
-    rewards: Mapping[str, float] = REWARDS, *, output_tokens: float = 100.0, dims: int = 2
-) -> Heads:
-    """Return heads of one cluster that predict these rewards for any embedding."""
-    names = tuple(rewards)
-    nothing = np.zeros((1, len(names), dims), np.float32)
-    return Heads(
-        candidates=names,
-        centroids=np.zeros((1, dims), np.float32),
-        weights=nothing,
-        bias=np.array([list(rewards.values())], np.float32),
-        token_weights=nothing,
-        token_bias=np.full((1, len(names)), log(output_tokens), np.float32),
-    )
-
-
-def small_manifest(candidates: Sequence[str], *, default: str = DEFAULT) -> Manifest:
-    """Return a manifest with the three presets and no margin."""
-    return Manifest(
-        parts={},
-        candidates=tuple(candidates),
-        encoder=EncoderRecord("fake", "mean", "", 256, 2, ""),
-        query_builder=1,
-        n_clusters=1,
-        silhouette=0.0,
-        clusters=(),
-        data_sha256="",
-        router="ridge",
-        verdict=Verdict(True, "It pays.", 0.1, 0.05, 0.15),
-        default_candidate=default,
-        min_margin=0.0,
-        presets={name: Preset(weight) for name, weight in COST_WEIGHTS.items()},
-    )
-
-
-def small_predictor(
-    *,
-    telemetry: RecordingTelemetry | None = None,
-    encoder: FakeEncoder | None = None,
-    cache: FakeCache | None = None,
-    rewards: Mapping[str, float] = REWARDS,
-) -> Predictor:
-    """Return a predictor whose rewards do not depend on the text."""
-    heads = small_heads(rewards)
-    return Predictor(
-        digest=DIGEST,
-        manifest=small_manifest(heads.candidates),
-        heads=heads,
-        encoder=encoder or FakeEncoder(),
-        telemetry=telemetry or RecordingTelemetry(),
-        cache=cache,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """A router and all the fakes around it."""
-
-    service: RouteService
-    clock: FakeClock
-    chat_model: FakeChatModel
-    telemetry: RecordingTelemetry
-    queue: FakeQueue
-    cache: FakeCache
-    encoder: FakeEncoder
-
-    def deadline(self, seconds: float = 28.0) -> Deadline:
-        """Return the moment that many seconds from now."""
-        return Deadline(self.clock.monotonic + seconds)
-
-    @property
-    def api(self) -> Api:
-        """The service behind its routes."""
-        return Api(self.service)
-
-    def handle(
-        self,
-        body: object = None,
-        *,
-        method: str = "POST",
-        path: str = "/v1/chat/completions",
-        key_id: str | None = None,
-    ) -> Response:
-        """Send one request; a body that is not bytes is sent as JSON."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.api.handle(Request(method, path, content, self.deadline(), key_id))
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """The one line that was written."""
-        assert len(self.telemetry.lines) == 1, self.telemetry.lines
-        return self.telemetry.lines[0]
-
-
-def small_world(
-    *,
-    catalog: Catalog | None = None,
-    rewards: Mapping[str, float] | None = REWARDS,
-    encoder: FakeEncoder | None = None,
-    sample_rate: float = 0.0,
-    explore_share: float = 0.0,
-    default_candidate: str = DEFAULT,
-) -> World:
-    """Return a router; `rewards=None` leaves it without an artifact."""
-    clock, telemetry, queue, cache = FakeClock(), RecordingTelemetry(), FakeQueue(), FakeCache()
-    encoder = encoder or FakeEncoder()
-    chat_model = FakeChatModel(clock)
-    numbers = count()
-    predictor = None
-    if rewards is not None:
-        predictor = small_predictor(
-            telemetry=telemetry, encoder=encoder, cache=cache, rewards=rewards
-        )
-    service = RouteService(
-        catalog=catalog or small_catalog(),
-        predictor=predictor,
-        chat_model=chat_model,
-        queue=queue,
-        telemetry=telemetry,
-        clock=Clock(wall=lambda: clock.wall, monotonic=lambda: clock.monotonic),
-        new_id=lambda: f"id-{next(numbers)}",
-        rules=Rules("balanced", default_candidate, explore_share, sample_rate),
-    )
-    return World(service, clock, chat_model, telemetry, queue, cache, encoder)
-
-
-def ask(text: str = "hello", **changes: Any) -> Ask:  # noqa: ANN401 - any field of Ask
-    """Return a request with one user turn."""
-    return replace(Ask(ChatRequest((said("user", text),)), key_id="key-1"), **changes)
-
-
-def chat_body(text: str = "hello", /, **fields: object) -> dict[str, object]:
-    """Return the body of a request with one user message."""
-    return {"messages": [{"role": "user", "content": text}], **fields}
 
 
 def _through_json(fields: Mapping[str, object]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from regroup.artifact import (
     write_heads,
 )
 from regroup.domain.prediction import Heads
+from regroup.domain.query import BUILDER_VERSION
 
 _rng = np.random.default_rng(0)
 
@@ -50,7 +51,7 @@ def small_artifact() -> tuple[Manifest, dict[str, bytes]]:
         parts=describe_parts(parts),
         candidates=("a", "b"),
         encoder=EncoderRecord("test", "mean", "", 256, 4, digest_of(b"a tokenizer")),
-        query_builder=1,
+        query_builder=BUILDER_VERSION,
         n_clusters=3,
         silhouette=0.1,
         clusters=(ClusterRecord(1.0, {"p50": 0.5}, ("word",)),),

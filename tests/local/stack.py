@@ -24,6 +24,7 @@ CATALOG = ROOT / "terraform/catalog.json"
 
 ARTIFACTS, SAMPLES = "artifacts", "samples"
 CACHE_TABLE, KEYS_TABLE = "predictions", "keys"
+SESSIONS_TABLE, DECISIONS_TABLE = "sessions", "decisions"
 _EMULATED = ("S3", "DYNAMODB", "SQS")
 POINTER_PREFIX, POINTER = "regroup", "pointer.json"
 
@@ -106,8 +107,12 @@ class LocalStack:
             "CATALOG_URI": f"s3://{ARTIFACTS}/catalog/catalog.json",
             "POINTER_URI": f"s3://{ARTIFACTS}/{POINTER_PREFIX}/{POINTER}",
             "CACHE_TABLE": CACHE_TABLE,
+            "SESSIONS_TABLE": SESSIONS_TABLE,
+            "KEYS_TABLE": KEYS_TABLE,
+            "DECISIONS_TABLE": DECISIONS_TABLE,
             # The emulator may take its time on a busy machine.
             "CACHE_TIMEOUT_SECONDS": "5",
+            "TABLE_TIMEOUT_SECONDS": "5",
             "SAMPLE_QUEUE_URL": self.queue_url,
             "SAMPLE_RATE": "1",
             **self._variables,
@@ -132,6 +137,8 @@ class LocalStack:
         )
         self.aws.create_table(CACHE_TABLE, "query_hash")
         self.aws.create_table(KEYS_TABLE, "key_id")
+        self.aws.create_table(SESSIONS_TABLE, "session_id")
+        self.aws.create_table(DECISIONS_TABLE, "decision_id")
         self.queue_url = self.aws.client("sqs").create_queue(QueueName="interactions")["QueueUrl"]
         self.key, key_id, record = new_key(secrets.token_bytes, note="loopback")
         DynamoKeyStore(KEYS_TABLE, self.aws.client("dynamodb")).put(key_id, record)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from regroup.artifact import (
+    GOLDEN,
     HEADS,
     MANIFEST,
     PARTS,
@@ -30,6 +31,7 @@ from regroup.artifact import (
     write_heads,
     write_uncertainty,
 )
+from regroup.domain.golden import Golden, make_golden
 from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactError, ArtifactIncompatibleError
 from regroup.kmeans_file import read_kmeans
@@ -282,9 +284,9 @@ def small_uncertainty(clusters: int = 3, candidates: int = 2, dims: int = 4) -> 
     )
 
 
-def publish_with(uncertainty: bytes, folder: Path) -> str:
+def publish_with(content: bytes, folder: Path, name: str = UNCERTAINTY) -> str:
     manifest, parts = small_artifact()
-    parts[UNCERTAINTY] = uncertainty
+    parts[name] = content
     return write_artifact(folder, replace(manifest, parts=describe_parts(parts)), parts)
 
 
@@ -380,3 +382,73 @@ def test_an_archive_that_zipfile_cannot_read_is_refused(what: str, offset: int, 
     content[content.index(b"PK\x01\x02") + offset] = value
     with pytest.raises(ArtifactCorruptError, match=UNCERTAINTY):
         read_uncertainty(bytes(content), small_heads())
+
+
+def small_golden() -> Golden:
+    return make_golden(lambda text: np.full(4, len(text) / 100, np.float32), small_heads())
+
+
+def test_an_artifact_may_hold_golden_texts(tmp_path: Path) -> None:
+    written = small_golden()
+    digest = publish_with(written.to_bytes(), tmp_path, GOLDEN)
+    artifact = load_artifact(digest, fetch_from(tmp_path))
+    assert artifact.golden == written
+    assert artifact.uncertainty is None
+
+
+def test_an_artifact_may_hold_both(tmp_path: Path) -> None:
+    manifest, parts = small_artifact()
+    parts |= {
+        UNCERTAINTY: write_uncertainty(small_uncertainty()),
+        GOLDEN: small_golden().to_bytes(),
+    }
+    digest = write_artifact(tmp_path, replace(manifest, parts=describe_parts(parts)), parts)
+    artifact = load_artifact(digest, fetch_from(tmp_path))
+    assert artifact.golden is not None
+    assert artifact.uncertainty is not None
+
+
+def test_golden_texts_that_the_manifest_does_not_name_are_not_read(
+    published: tuple[str, Path],
+) -> None:
+    digest, folder = published
+    (folder / GOLDEN).write_bytes(small_golden().to_bytes())
+    assert load_artifact(digest, fetch_from(folder)).golden is None
+
+
+@pytest.mark.parametrize("eighth", range(8))
+def test_golden_texts_with_a_flipped_bit_or_cut_short_are_refused(
+    eighth: int, tmp_path: Path
+) -> None:
+    digest = publish_with(small_golden().to_bytes(), tmp_path, GOLDEN)
+    content = (tmp_path / GOLDEN).read_bytes()
+    at = eighth * len(content) // 8
+    flipped = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    for broken in (flipped, content[:at]):
+        (tmp_path / GOLDEN).write_bytes(broken)
+        with pytest.raises(ArtifactCorruptError, match=GOLDEN):
+            load_artifact(digest, fetch_from(tmp_path))
+
+
+def test_golden_texts_that_are_damaged_under_a_right_digest_are_refused(tmp_path: Path) -> None:
+    digest = publish_with(b'{"texts": []}', tmp_path, GOLDEN)
+    with pytest.raises(ArtifactCorruptError, match=GOLDEN):
+        load_artifact(digest, fetch_from(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"cluster": 0', '"cluster": 3'), ('"a": ', '"x": '), ('"b": ', '"c": ')]
+)
+def test_golden_texts_of_another_artifact_are_refused(old: str, new: str, tmp_path: Path) -> None:
+    text = small_golden().to_bytes().decode()
+    text = text.replace('"cluster": 1', '"cluster": 0').replace('"cluster": 2', '"cluster": 0')
+    assert old in text
+    digest = publish_with(text.replace(old, new).encode(), tmp_path, GOLDEN)
+    with pytest.raises(ArtifactIncompatibleError, match="golden texts and heads do not fit"):
+        load_artifact(digest, fetch_from(tmp_path))
+
+
+def test_a_large_file_of_golden_texts_is_refused_before_parsing(tmp_path: Path) -> None:
+    digest = publish_with(b" " * (4 << 20) + small_golden().to_bytes(), tmp_path, GOLDEN)
+    with pytest.raises(ArtifactCorruptError, match="at most"):
+        load_artifact(digest, fetch_from(tmp_path))

@@ -20,9 +20,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
-from regroup.adapters.bedrock import (
-    upstream_error,
-)
+from regroup.adapters.bedrock import upstream_error
 from regroup.errors import (
     UpstreamDeniedError,
     UpstreamError,
@@ -143,6 +141,11 @@ def test_other_answers_are_judged_by_code_then_status(
         (
             "The model returned the following errors: `temperature` and `top_p` cannot both be"
             " specified for this model. Please use only one.",
+            UpstreamIncapableError,
+        ),
+        (
+            "output_config.format.schema: For 'object' type, 'additionalProperties' must be"
+            " explicitly set to false",
             UpstreamIncapableError,
         ),
         ("The provided model identifier is invalid.", UpstreamDeniedError),

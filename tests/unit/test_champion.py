@@ -29,8 +29,9 @@ from regroup.artifact import (
 from regroup.domain.pointer import Pointer
 from regroup.domain.prediction import Heads
 from regroup.errors import ArtifactCorruptError, ArtifactError, DataError
-from tests.local.fakes import PATIENT, ask, small_catalog, small_heads, small_manifest, small_world
+from tests.local.fakes import PATIENT
 from tests.local.small_artifact import small_artifact
+from tests.local.world import ask, small_catalog, small_heads, small_manifest, small_world
 from training.champion import champion_choices, compare_with_champion, measure_gain
 from training.dataset import Dataset, Matrix
 from training.embeddings import embed
@@ -94,7 +95,7 @@ def test_the_champion_decides_as_serving_does(
     rewards: dict[str, float], default: str, weight: float, margins: tuple[float, float | None]
 ) -> None:
     world = small_world(rewards=rewards)
-    predictor = world.service.predictor
+    predictor = world.service.decider.releases.live.champion
     assert predictor is not None
     preset = Preset(weight, min_margin=margins[1])
     predictor.manifest = replace(
@@ -103,7 +104,7 @@ def test_the_champion_decides_as_serving_does(
         min_margin=margins[0],
         presets={"quality": preset},
     )
-    served = world.service.decide(ask(preset="quality"))
+    served = world.decide(ask(preset="quality"))
     costs = np.array([[served.expected_costs_usd[name] for name in NAMES]])
     found = chosen(
         rewards, NAMES, default=default, preset=preset, min_margin=margins[0], costs=costs
@@ -278,7 +279,7 @@ UNUSABLE = {
     "an encoder that is none": (damaged, "graph cannot be read"),
     "another query builder": (
         lambda manifest, parts: (replace(manifest, query_builder=9), parts),
-        "it wants query builder 9, and this is 1",
+        "it wants query builder 9, and this is 2",
     ),
     "no preset of that name": (
         lambda manifest, parts: (replace(manifest, presets={"economy": Preset(1.0)}), parts),

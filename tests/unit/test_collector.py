@@ -1,8 +1,9 @@
-"""Samples: each stored once, under the day it was decided, or delivered again."""
+"""Samples and rewards: each stored once, under its day, or delivered again."""
 
 import json
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -18,6 +19,7 @@ from collector.bootstrap import Application
 from collector.handler import handle
 from collector.services import SampleService
 from regroup.adapters.telemetry import PowertoolsTelemetry
+from regroup.domain.feedback import DecisionRecord, reward_line
 from regroup.errors import DataError, StoreError
 from tests.local.fakes import PATIENT, MemoryStore, RecordingTelemetry
 
@@ -42,6 +44,18 @@ def interaction(name: object = "0123abcd", **changes: object) -> dict[str, objec
         "answer": "晴れ\n😀",
         "inclusion_probability": 0.1,
         "decision": {"at": NOON, "routed_model": "haiku"},
+    }
+    return message | changes
+
+
+def reward(name: object = "0123abcd", **changes: object) -> dict[str, object]:
+    message: dict[str, object] = {
+        "event": "reward_scored",
+        "schema": 1,
+        "at": NOON,
+        "decision_id": name,
+        "decided_at": NOON - 90_000,
+        "reward_score": 0.25,
     }
     return message | changes
 
@@ -111,8 +125,11 @@ def test_the_day_is_parted_by_the_deployments_midnight(
 def test_ids_of_ours_are_taken(name: str) -> None:
     key = service(MemoryStore()).key_of(interaction(name))
     assert key == f"interactions/2026/11/24/{name}.jsonl"
+    key = service(MemoryStore()).key_of(reward(name))
+    assert re.fullmatch(rf"rewards/2026/11/24/{name}-[0-9a-f]{{12}}\.jsonl", key)
 
 
+@pytest.mark.parametrize("message", [interaction, reward])
 @pytest.mark.parametrize(
     "name",
     [
@@ -141,10 +158,10 @@ def test_ids_of_ours_are_taken(name: str) -> None:
     ],
     ids=lambda name: repr(name)[:20],
 )
-def test_a_hostile_id_is_refused(name: object) -> None:
+def test_a_hostile_id_is_refused(name: object, message: Callable[[object], object]) -> None:
     store = MemoryStore()
     with pytest.raises(DataError):
-        service(store).keep(json.dumps(interaction(name)))
+        service(store).keep(json.dumps(message(name)))
     assert store.objects == {}
 
 
@@ -152,35 +169,41 @@ def test_a_hostile_id_is_refused(name: object) -> None:
 @given(st.text(st.characters(), max_size=70))
 def test_no_id_leads_out_of_its_folder(name: str) -> None:
     try:
-        key = service(MemoryStore()).key_of(interaction(name))
+        keys = [service(MemoryStore()).key_of(message(name)) for message in (interaction, reward)]
     except DataError:
         return
-    assert key == f"interactions/2026/11/24/{name}.jsonl"
+    assert keys[0] == f"interactions/2026/11/24/{name}.jsonl"
+    assert keys[1].startswith(f"rewards/2026/11/24/{name}-")
     assert name.isascii()
     assert "/" not in name
 
 
+NO_DECISIONS: list[object] = [None, [], "now", {}]
+NO_TIMES: list[object] = [
+    None,
+    "1790000000",
+    True,
+    [NOON],
+    1e18,
+    -1e18,
+    10**400,
+    float("nan"),
+    float("inf"),
+]
+
+
 @pytest.mark.parametrize(
-    "decision",
+    "message",
     [
-        None,
-        [],
-        "now",
-        {},
-        {"at": None},
-        {"at": "1790000000"},
-        {"at": True},
-        {"at": 1e18},
-        {"at": -1e18},
-        {"at": 10**400},
-        {"at": float("nan")},
-        {"at": float("inf")},
+        *(interaction(decision=decision) for decision in NO_DECISIONS),
+        *(interaction(decision={"at": at}) for at in NO_TIMES),
+        *(reward(at=at) for at in NO_TIMES),
     ],
-    ids=lambda decision: repr(decision)[:30],
+    ids=lambda message: repr(message.get("decision", message.get("at")))[:30],
 )
-def test_a_decision_without_a_time_is_refused(decision: object) -> None:
+def test_a_message_without_a_time_is_refused(message: dict[str, object]) -> None:
     with pytest.raises(DataError):
-        service(MemoryStore()).keep(json.dumps(interaction(decision=decision)))
+        service(MemoryStore()).keep(json.dumps(message))
 
 
 @pytest.mark.parametrize(
@@ -202,10 +225,17 @@ def test_a_decision_without_a_time_is_refused(decision: object) -> None:
         json.dumps(interaction(schema="1")),
         json.dumps(interaction(schema=None)),
         json.dumps(interaction(text=f"{CANARY} \ud83d")),
+        json.dumps(interaction(note=[CANARY, float("nan")])),
+        json.dumps({"event": "reward_scored"}),
+        json.dumps(reward(schema=2)),
+        json.dumps(reward(schema=None)),
+        json.dumps(reward(event=["reward_scored"])),
+        json.dumps(reward(event={"reward_scored": CANARY})),
+        json.dumps(reward(reward_score=float("nan"))),
     ],
     ids=lambda body: body[:40] or "empty",
 )
-def test_what_is_no_interaction_of_this_schema_is_refused_without_quoting_it(body: str) -> None:
+def test_what_is_of_no_known_kind_and_schema_is_refused_without_quoting_it(body: str) -> None:
     store = MemoryStore()
     with pytest.raises(DataError) as caught:
         service(store).keep(body)
@@ -220,9 +250,11 @@ anything = st.recursive(
 )
 likely = st.fixed_dictionaries(
     {
-        "event": st.just("interaction"),
+        "event": st.sampled_from(["interaction", "reward_scored"]),
         "schema": st.just(1),
+        "at": st.floats(0, 4e9) | anything,
         "id": st.text("abc-0", min_size=1, max_size=5) | anything,
+        "decision_id": st.text("abc-0", min_size=1, max_size=5) | anything,
         "decision": st.fixed_dictionaries({"at": st.floats(0, 4e9) | anything}) | anything,
     },
     optional={"text": anything},
@@ -241,6 +273,56 @@ def test_any_json_is_stored_or_refused(message: object) -> None:
         assert len(store.objects) == 1
 
 
+# Rewards
+
+
+def test_a_reward_is_one_line_of_json_under_the_day_it_came() -> None:
+    store = MemoryStore()
+
+    service(store).keep(json.dumps(reward()))
+
+    ((key, content),) = store.objects.items()
+    # The decision was made the day before.
+    assert re.fullmatch(r"rewards/2026/11/24/0123abcd-[0-9a-f]{12}\.jsonl", key)
+    assert content.endswith(b"\n")
+    assert content.count(b"\n") == 1
+    assert json.loads(content) == reward()
+
+
+@pytest.mark.parametrize(("timezone", "day"), [(UTC, "2026/11/24"), (TOKYO, "2026/11/25")])
+def test_the_day_of_a_reward_is_parted_by_the_deployments_midnight(
+    timezone: tzinfo, day: str
+) -> None:
+    at = datetime(2026, 11, 24, 15, tzinfo=UTC).timestamp()
+    assert service(MemoryStore(), timezone).key_of(reward(at=at)).startswith(f"rewards/{day}/")
+
+
+def test_a_reward_delivered_twice_is_stored_once_whatever_the_order_of_its_fields() -> None:
+    store, telemetry = MemoryStore(), RecordingTelemetry()
+    samples = SampleService(store, telemetry, UTC)
+    samples.keep(json.dumps(reward()))
+    samples.keep(json.dumps(dict(reversed(reward().items()))))
+    assert len(store.objects) == 1
+    assert telemetry.counts == {"RewardsStored": 1, "RewardsRepeated": 1}
+
+
+@pytest.mark.parametrize("change", [{"reward_score": 1.0}, {"at": NOON + 1}], ids=str)
+def test_a_decision_that_is_judged_again_has_another_object(change: dict[str, object]) -> None:
+    store = MemoryStore()
+    for message in (reward(), reward(**change)):
+        service(store).keep(json.dumps(message))
+    kept = [json.loads(content) for content in store.objects.values()]
+    assert kept == [reward(), reward(**change)]
+
+
+def test_a_reward_is_taken_as_the_classifier_writes_it() -> None:
+    store = MemoryStore()
+    decided = DecisionRecord("0123abcd", "key-1", NOON - 60, "haiku", 3, None, "balanced")
+    service(store).keep(json.dumps(reward_line(decided, 1.0, at=NOON)))
+    (key,) = store.objects
+    assert key.startswith("rewards/2026/11/24/0123abcd-")
+
+
 # Batches
 
 
@@ -252,12 +334,16 @@ def test_of_a_batch_only_the_bad_record_is_delivered_again() -> None:
         record("1", interaction("a")),
         record("2", "not JSON"),
         record("3", interaction("b")),
+        record("4", {"event": "decision", "schema": 1}),
+        record("5", reward("c")),
     )
 
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    failed = [{"itemIdentifier": "2"}, {"itemIdentifier": "4"}]
+    assert answer == {"batchItemFailures": failed}
     assert sorted(store.objects) == [
         "interactions/2026/11/24/a.jsonl",
         "interactions/2026/11/24/b.jsonl",
+        service(store).key_of(reward("c")),
     ]
 
 

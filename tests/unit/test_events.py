@@ -1,6 +1,6 @@
 """The lines that others read: their fields, and what they never hold."""
 
-from regroup.domain.chat import Usage
+from regroup.domain.chat import Answer, ToolUse, Usage
 from regroup.domain.decision import CacheState, Decision
 from regroup.domain.events import Attempt, Outcome, decision_line, interaction_message
 from regroup.domain.mask import Hurdle
@@ -51,9 +51,11 @@ def test_the_mask_names_every_candidate_and_why_it_was_left_out() -> None:
 
 def test_a_sampled_interaction_holds_the_text_and_how_likely_it_was_sampled() -> None:
     line = a_decision_line()
+    answer = Answer("that", "tool_calls", Usage(), (ToolUse("1", "look", "{}"),))
     message = interaction_message(
-        DECISION, line, query="what?", answer=["th", "at"], inclusion_probability=0.25
+        DECISION, line, query="what?", answer=answer, inclusion_probability=0.25
     )
     assert (message["text"], message["answer"]) == ("what?", "that")
+    assert message["tool_calls"] == [{"name": "look", "arguments": "{}"}]
     assert (message["id"], message["inclusion_probability"]) == ("d1", 0.25)
     assert "what?" not in str(line)

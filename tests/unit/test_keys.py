@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from regroup.domain.keys import KeyRecord, Token, new_key, parse_token, verify
+from regroup.domain.budget import Budget
+from regroup.domain.keys import KeyRecord, Token, is_key_id, new_key, parse_token, verify
 
 _ENTROPY = 56  # key id, secret and salt
 _seeds = st.binary(min_size=_ENTROPY, max_size=_ENTROPY)
@@ -101,6 +102,26 @@ def test_any_text_can_be_parsed_without_an_error(text: str) -> None:
 )
 def test_what_is_no_token_is_not_parsed(text: str) -> None:
     assert parse_token(text) is None
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z0-9]{1,32}(#[0-9-]*)?", fullmatch=True))
+def test_a_key_id_is_what_a_token_can_carry(text: str) -> None:
+    token = parse_token(f"rg-{text}-{'s' * 32}")
+
+    assert is_key_id(text) == (token is not None and token.key_id == text)
+    assert not (is_key_id(text) and "#" in text)
+
+
+@given(_seeds)
+def test_every_new_key_has_an_id_that_a_key_may_have(seed: bytes) -> None:
+    assert is_key_id(_made(seed)[0].key_id)
+
+
+def test_a_new_key_has_the_budget_it_was_given_and_else_none() -> None:
+    budget = Budget(usd_micros=500_000, tokens=7)
+
+    assert new_key(_source(b"\x07" * _ENTROPY), budget=budget)[2].budget == budget
+    assert not _made()[1].budget
 
 
 def test_a_damaged_hash_refuses_instead_of_raising() -> None:

@@ -1,5 +1,6 @@
 """The loopback Bedrock keeps its promises: shapes, plans, faults, and an end without waiting."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +25,14 @@ from tests.local.bedrock import (
     StreamException,
     Throttle,
 )
+from tests.local.converse import echo, example_of
+
+type Shape = Any
+"""What boto3 takes."""
 
 MODEL = "amazon.nova-lite-v1:0"
 OTHER = "amazon.nova-pro-v1:0"
-MESSAGES: Any = [{"role": "user", "content": [{"text": "hello there"}]}]
+MESSAGES: Shape = [{"role": "user", "content": [{"text": "hello there"}]}]
 
 
 def connect(bedrock: LoopbackBedrock) -> BedrockRuntimeClient:
@@ -160,16 +165,157 @@ def test_only_the_models_named_exist() -> None:
         client.close()
 
 
+# Tools, images and JSON schemas
+
+
+SCHEMA: Shape = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "days": {"type": "integer", "minimum": 3},
+        "unit": {"enum": ["C", "F"]},
+        "left out": {"type": "string"},
+    },
+    "required": ["city", "days", "unit"],
+}
+
+
+def tools(*names: str, **choice: Shape) -> Shape:
+    specs = [{"toolSpec": {"name": name, "inputSchema": {"json": SCHEMA}}} for name in names]
+    return {"tools": specs, **({"toolChoice": choice} if choice else {})}
+
+
+def user(*content: Shape) -> Shape:
+    return {"role": "user", "content": [{"text": c} if isinstance(c, str) else c for c in content]}
+
+
+def assistant(*content: Shape) -> Shape:
+    return {**user(*content), "role": "assistant"}
+
+
+def use(called: str = "1", name: str = "weather") -> Shape:
+    return {"toolUse": {"toolUseId": called, "name": name, "input": {}}}
+
+
+def gave(called: str = "1", *content: Shape) -> Shape:
+    return {"toolResult": {"toolUseId": called, "content": list(content)}}
+
+
+def image(data: bytes = b"pixels", form: str = "png") -> Shape:
+    return {"image": {"format": form, "source": {"bytes": data}}}
+
+
+FILLED = {"city": "text", "days": 3, "unit": "C"}
+
+
+@pytest.mark.parametrize(
+    ("said", "config", "called"),
+    [
+        ("hello", tools("weather"), []),
+        ("call weather!", tools("weather", "now"), ["weather"]),
+        ("weather, then now", tools("now", "weather"), ["now", "weather"]),
+        ("the weather-station", tools("weather"), []),
+        ("hello", tools("weather", "now", any={}), ["weather"]),
+        ("what is it now?", tools("weather", "now", any={}), ["now"]),
+        ("weather", tools("weather", "now", tool={"name": "now"}), ["now"]),
+    ],
+)
+def test_the_echo_calls_the_tools_that_are_asked_for(
+    said: str, config: Shape, called: list[str]
+) -> None:
+    answer = echo(MODEL, {"messages": [user(said)], "toolConfig": config})
+
+    assert [call.name for call in answer.tool_calls] == called
+    assert all(call.input == FILLED for call in answer.tool_calls)
+    assert len({call.id for call in answer.tool_calls}) == len(called)
+    assert answer.stop_reason == ("tool_use" if called else "end_turn")
+    assert bool(answer.text) is not bool(called)
+
+
+def test_a_tool_use_is_streamed_in_pieces(client: BedrockRuntimeClient) -> None:
+    stream = client.converse_stream(
+        modelId=MODEL, messages=[user("weather")], toolConfig=tools("weather")
+    )
+    events: list[Any] = list(stream["stream"])
+
+    starts = [e["contentBlockStart"] for e in events if "contentBlockStart" in e]
+    pieces = [e["contentBlockDelta"] for e in events if "contentBlockDelta" in e]
+    assert [start["start"]["toolUse"]["name"] for start in starts] == ["weather"]
+    assert len(pieces) > 2
+    assert json.loads("".join(p["delta"]["toolUse"]["input"] for p in pieces)) == FILLED
+
+
+def test_the_echo_repeats_what_tools_gave_back(client: BedrockRuntimeClient) -> None:
+    messages = [
+        user("weather"),
+        assistant(use("1"), use("2", "now")),
+        user(gave("1", {"text": "rain"}), gave("2", {"text": "noon"}, image()), "thanks"),
+    ]
+
+    answer = client.converse(modelId=MODEL, messages=messages, toolConfig=tools("weather", any={}))
+
+    assert answer["output"]["message"]["content"] == [
+        {"text": f"{MODEL} answers: rain; noon (images: 1, bytes: 6)"}
+    ]
+
+
+def test_the_echo_counts_images(client: BedrockRuntimeClient) -> None:
+    answer = client.converse(modelId=MODEL, messages=[user("see", image(), image(b"gif", "gif"))])
+
+    assert answer["output"]["message"]["content"] == [
+        {"text": f"{MODEL} answers: see (images: 2, bytes: 6, 3)"}
+    ]
+
+
+def test_the_echo_keeps_to_a_json_schema(client: BedrockRuntimeClient) -> None:
+    structure: Any = {"jsonSchema": {"schema": json.dumps(SCHEMA), "name": "city"}}
+
+    answer = client.converse(
+        modelId=MODEL,
+        messages=MESSAGES,
+        outputConfig={"textFormat": {"type": "json_schema", "structure": structure}},
+    )
+
+    [block] = answer["output"]["message"]["content"]
+    assert json.loads(block["text"]) == FILLED
+
+
+@pytest.mark.parametrize(
+    ("schema", "example"),
+    [
+        ({}, "text"),
+        ({"type": "string"}, "text"),
+        ({"type": "number"}, 1.5),
+        ({"type": "integer"}, 1),
+        ({"type": "integer", "minimum": 18}, 18),
+        ({"type": "boolean"}, True),
+        ({"type": "null"}, None),
+        ({"type": ["integer", "null"]}, 1),
+        ({"const": 7}, 7),
+        ({"enum": ["a", "b"]}, "a"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 1),
+        ({"type": "array", "items": {"type": "integer"}}, [1]),
+        ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [1, 1]),
+        ({"type": "array"}, ["text"]),
+        ({"type": "object"}, {}),
+        ({"properties": {"a": {"type": "null"}}, "required": ["a", "b"]}, {"a": None, "b": "text"}),
+        (SCHEMA, FILLED),
+    ],
+)
+def test_an_example_fits_its_schema(schema: dict[str, Any], example: object) -> None:
+    assert example_of(schema) == example
+
+
 @pytest.mark.parametrize(
     "messages",
     [
         [],
         [{"role": "assistant", "content": [{"text": "a"}]}],
         [*MESSAGES, *MESSAGES],
-        [{"role": "user", "content": [{"text": " \n"}]}],
+        [user("hi"), assistant(use()), user(gave())],
     ],
 )
-def test_what_bedrock_refuses_is_refused(client: BedrockRuntimeClient, messages: Any) -> None:  # noqa: ANN401
+def test_what_bedrock_refuses_is_refused(client: BedrockRuntimeClient, messages: Shape) -> None:
     with pytest.raises(ClientError, match="ValidationException"):
         client.converse(modelId=MODEL, messages=messages)
 

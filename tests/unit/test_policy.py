@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regroup.domain.policy import Choice, Knobs, Offer, Reason, choose, draw_for
+from regroup.domain.policy import (
+    Choice,
+    Exploration,
+    Knobs,
+    Offer,
+    Reason,
+    choose,
+    draw_for,
+    mix,
+)
 
 OFFERS = {"cheap": Offer(0.5, 0.001), "dear": Offer(0.9, 0.1), "middle": Offer(0.7, 0.01)}
 
@@ -57,7 +66,7 @@ def test_a_tie_goes_to_the_cheaper() -> None:
 def test_probabilities_sum_to_one_over_the_mask_and_the_ranking_names_each_once(
     offers: dict[str, Offer], weight: float, default: str, explore: float, draw: float
 ) -> None:
-    choice = choose(offers, Knobs(weight, default, explore_share=explore), draw=draw)
+    choice = choose(offers, Knobs(weight, default, exploration=Exploration(explore)), draw=draw)
     assert set(choice.probabilities) == set(offers)
     assert math.isclose(sum(choice.probabilities.values()), 1.0)
     assert choice.probabilities[choice.candidate] > 0
@@ -66,8 +75,8 @@ def test_probabilities_sum_to_one_over_the_mask_and_the_ranking_names_each_once(
 
 
 def test_exploration_draws_each_candidate_as_often_as_it_says() -> None:
-    knobs = Knobs(0.0, "cheap", explore_share=0.3)
-    rounds = 20_000
+    knobs = Knobs(0.0, "cheap", exploration=Exploration(0.3))
+    rounds = 100_000
     counts = dict.fromkeys(OFFERS, 0)
     for number in range(rounds):
         choice = choose(OFFERS, knobs, draw=draw_for(f"id-{number}"))
@@ -78,6 +87,94 @@ def test_exploration_draws_each_candidate_as_often_as_it_says() -> None:
 
 
 def test_an_explored_choice_says_so() -> None:
-    knobs = Knobs(0.0, "cheap", explore_share=1.0)
+    knobs = Knobs(0.0, "cheap", exploration=Exploration(1.0))
     reasons = {choose(OFFERS, knobs, draw=draw_for(str(n))).reason for n in range(50)}
     assert Reason.EXPLORED in reasons
+
+
+@pytest.mark.parametrize(
+    ("exploration", "expected"),
+    [
+        (Exploration(0.3, floor=0.2), {"cheap": 0.2, "middle": 0.2, "dear": 0.6}),
+        (Exploration(0.3, floor=0.5), {"cheap": 1 / 3, "middle": 1 / 3, "dear": 1 / 3}),
+        (Exploration(0.0, floor=0.2), {"cheap": 0.0, "middle": 0.0, "dear": 1.0}),
+        (Exploration(0.4, among=frozenset({"cheap"})), {"cheap": 0.4, "middle": 0, "dear": 0.6}),
+        (Exploration(0.4, among=frozenset({"gone"})), {"cheap": 0.0, "middle": 0.0, "dear": 1.0}),
+        (
+            Exploration(0.4, among=frozenset({"cheap", "dear"})),
+            {"cheap": 0.2, "middle": 0.0, "dear": 0.8},
+        ),
+    ],
+)
+def test_exploration_has_a_floor_and_draws_only_among_those_it_may(
+    exploration: Exploration, expected: dict[str, float]
+) -> None:
+    choice = choose(OFFERS, Knobs(0.0, "gone", exploration=exploration), draw=0.0)
+    assert choice.probabilities == pytest.approx(expected)
+
+
+@given(offers, st.floats(0, 1), st.floats(0, 0.5), st.frozensets(names), draws)
+def test_only_what_may_be_drawn_is_ever_drawn(
+    offers: dict[str, Offer], share: float, floor: float, among: frozenset[str], draw: float
+) -> None:
+    exploration = Exploration(share, floor, among)
+    choice = choose(offers, Knobs(1.0, "a", exploration=exploration), draw=draw)
+    assert math.isclose(sum(choice.probabilities.values()), 1.0)
+    if choice.reason is Reason.EXPLORED:
+        assert choice.candidate in among
+    if share > 0:
+        drawn = [choice.probabilities[name] for name in offers if name in among]
+        assert all(p >= min(floor, 1 / len(drawn)) - 1e-12 for p in drawn)
+
+
+# Conversations
+
+
+@given(
+    st.dictionaries(
+        names,
+        st.builds(Offer, st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+        min_size=2,
+        max_size=5,
+    ),
+    names,
+    st.floats(0, 10),
+    st.floats(0, 1),
+)
+def test_a_conversation_changes_its_model_only_where_the_saving_exceeds_the_switch_cost(
+    offers: dict[str, Offer], incumbent: str, weight: float, margin: float
+) -> None:
+    if incumbent in offers:
+        offers[incumbent] = Offer(offers[incumbent].reward, offers[incumbent].cost_usd)
+    choice = choose(offers, Knobs(weight, "a", margin, incumbent), draw=0.0)
+    if incumbent not in offers:
+        assert choice.staying is None
+        return
+    assert choice.staying is not None
+    leaves = choice.staying.saving > choice.staying.switch_cost
+    assert (choice.candidate != incumbent) is leaves
+    assert choice.reason is (Reason.LEARNED if leaves else Reason.SESSION)
+    assert choice.staying.rival != incumbent
+
+
+@pytest.mark.parametrize(
+    ("switch_cost_usd", "chosen"), [(0.0, "dear"), (0.04, "dear"), (0.06, "cheap")]
+)
+def test_a_cold_prompt_cache_is_priced(switch_cost_usd: float, chosen: str) -> None:
+    offers = {"cheap": Offer(0.5, 0.0), "dear": Offer(0.8, 0.05, switch_cost_usd)}
+    choice = choose(offers, Knobs(3.0, "dear", 0.0, incumbent="cheap"), draw=0.0)
+    assert choice.candidate == chosen
+    assert choice.staying is not None
+    assert choice.staying.saving == pytest.approx(0.15)
+    assert choice.staying.switch_cost == pytest.approx(3.0 * switch_cost_usd)
+    assert choice.staying.switch_cost_usd == switch_cost_usd
+
+
+def test_a_model_that_left_the_mask_leaves_the_conversation_to_the_default_rule() -> None:
+    choice = choose(OFFERS, Knobs(0, "middle", 0.3, incumbent="gone"), draw=0)
+    assert (choice.candidate, choice.reason) == ("middle", Reason.DEFAULT)
+
+
+def test_mixing_weighs_both_versions_over_all_that_either_may_choose() -> None:
+    mixed = mix({"a": 1.0, "b": 0.0}, {"b": 0.5, "c": 0.5}, 0.2)
+    assert mixed == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})

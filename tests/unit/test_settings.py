@@ -1,5 +1,7 @@
 """What the functions take from their environment, and how they refuse the rest."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from classifier.settings import Settings
@@ -25,6 +27,7 @@ def test_only_the_catalog_must_be_named() -> None:
         kmeans_path=None,
         n_clusters=None,
         candidate_models=(),
+        timezone=ZoneInfo("Asia/Tokyo"),
     )
 
 
@@ -43,6 +46,18 @@ def test_every_variable_is_read() -> None:
         "KMEANS_PATH": "/opt/kmeans.pkl",
         "N_CLUSTERS": "8",
         "CANDIDATE_MODELS": "haiku",
+        "SESSIONS_TABLE": "sessions",
+        "SESSION_TTL_SECONDS": "61",
+        "KEYS_TABLE": "keys",
+        "BUDGET_WHEN_UNKNOWN": "closed",
+        "DECISIONS_TABLE": "decisions",
+        "DECISION_TTL_SECONDS": "62",
+        "TABLE_TIMEOUT_SECONDS": "0.5",
+        "TIMEZONE": "Europe/Berlin",
+        "RESIDENCY": "jp",
+        "EXPLORE_FLOOR": "0.01",
+        "POINTER_CHECK_SECONDS": "5",
+        "EXPLORE_MAX_COST_USD": "0.05",
     }
     assert Settings.from_environment(CATALOG | environment) == Settings(
         catalog_uri="s3://bucket/catalog.json",
@@ -59,6 +74,18 @@ def test_every_variable_is_read() -> None:
         kmeans_path="/opt/kmeans.pkl",
         n_clusters=8,
         candidate_models=("haiku",),
+        sessions_table="sessions",
+        session_ttl_seconds=61,
+        keys_table="keys",
+        budget_when_unknown="closed",
+        decisions_table="decisions",
+        decision_ttl_seconds=62,
+        table_timeout_seconds=0.5,
+        timezone=ZoneInfo("Europe/Berlin"),
+        residency="jp",
+        explore_floor=0.01,
+        pointer_check_seconds=5.0,
+        explore_max_cost_usd=0.05,
     )
 
 
@@ -66,7 +93,10 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     names = (
         "POINTER_URI CACHE_TABLE CACHE_TTL_SECONDS CACHE_TIMEOUT_SECONDS SAMPLE_QUEUE_URL "
         "SAMPLE_RATE EXPLORE_SHARE "
-        "DEFAULT_PRESET DEFAULT_CANDIDATE MODEL_PATH KMEANS_PATH N_CLUSTERS CANDIDATE_MODELS"
+        "DEFAULT_PRESET DEFAULT_CANDIDATE MODEL_PATH KMEANS_PATH N_CLUSTERS CANDIDATE_MODELS "
+        "SESSIONS_TABLE SESSION_TTL_SECONDS KEYS_TABLE BUDGET_WHEN_UNKNOWN DECISIONS_TABLE "
+        "DECISION_TTL_SECONDS TABLE_TIMEOUT_SECONDS TIMEZONE RESIDENCY EXPLORE_FLOOR "
+        "EXPLORE_MAX_COST_USD POINTER_CHECK_SECONDS"
     )
     empty = dict.fromkeys(names.split(), "")
     assert Settings.from_environment(CATALOG | empty) == Settings.from_environment(CATALOG)
@@ -87,17 +117,22 @@ def test_a_missing_catalog_is_named(environment: dict[str, str]) -> None:
             for value in ("2", "-0.1", "1.0000001", "nan", "NaN", "inf", "-inf", "half", " ")
         ),
         *(
-            ("CACHE_TTL_SECONDS", value, "from 1 to 100000000")
+            (variable, value, "from 1 to 100000000")
+            for variable in ("CACHE_TTL_SECONDS", "SESSION_TTL_SECONDS", "DECISION_TTL_SECONDS")
             for value in ("0", "-1", "1.5", "nan", "100000001", "a day", "9" * 5_000)
         ),
         *(
-            ("CACHE_TIMEOUT_SECONDS", value, "from 0.01 to 10")
+            (variable, value, "from 0.01 to 10")
+            for variable in ("CACHE_TIMEOUT_SECONDS", "TABLE_TIMEOUT_SECONDS")
             for value in ("0", "11", "nan", "slow")
         ),
         *(
             ("N_CLUSTERS", value, "from 1 to 10000")
             for value in ("0", "-1", "10001", "8.0", "inf", "many")
         ),
+        *(("POINTER_CHECK_SECONDS", value, "from 0 to 3600") for value in ("-1", "3601", "soon")),
+        *(("EXPLORE_FLOOR", value, "from 0 to 0.5") for value in ("0.51", "-1", "nan")),
+        *(("EXPLORE_MAX_COST_USD", value, "from 0 to 10000") for value in ("-1", "nan", "much")),
     ],
 )
 def test_a_number_out_of_range_is_refused_by_name_and_range(
@@ -106,6 +141,21 @@ def test_a_number_out_of_range_is_refused_by_name_and_range(
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_environment({**CATALOG, variable: value})
     assert str(caught.value) == f"{variable} is {value!r}: it must be a number {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("BUDGET_WHEN_UNKNOWN", "shut", "cheapest, closed, open"),
+        ("RESIDENCY", "eu", "jp, apac, us, global"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_those_that_are(
+    variable: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({**CATALOG, variable: value})
+    assert str(caught.value) == f"{variable} is {value!r}: it may be {allowed}"
 
 
 @pytest.mark.parametrize(
@@ -146,3 +196,5 @@ def test_a_missing_bucket_is_named(environment: dict[str, str]) -> None:
 def test_a_timezone_that_is_none_is_named(timezone: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^TIMEZONE is .*: use a name such as Asia/Tokyo"):
         build_application(CollectorSettings("bucket", timezone))
+    with pytest.raises(ConfigurationError, match=r"^TIMEZONE is .*: use a name such as Asia/Tokyo"):
+        Settings.from_environment({**CATALOG, "TIMEZONE": timezone})

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regroup import kmeans_file
+from regroup.domain.golden import Golden, read_golden
 from regroup.domain.prediction import Heads
 from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactIncompatibleError
@@ -30,8 +31,8 @@ ENCODER, TOKENIZER, HEADS = "encoder.onnx", "tokenizer.json", "heads.npz"
 PARTS = (ENCODER, TOKENIZER, KMEANS, HEADS)
 """What every artifact holds."""
 
-UNCERTAINTY = "uncertainty.npz"
-"""What an artifact may hold besides: how sure its router is."""
+UNCERTAINTY, GOLDEN = "uncertainty.npz", "golden.json"
+"""What an artifact may hold besides: how sure its router is, and what it says of golden texts."""
 
 _MIB = 1 << 20
 _MAX_BYTES = {
@@ -40,6 +41,7 @@ _MAX_BYTES = {
     HEADS: 256 * _MIB,
     TOKENIZER: 64 * _MIB,
     UNCERTAINTY: 64 * _MIB,
+    GOLDEN: 4 * _MIB,
 }
 _MAX_BYTES_DEFAULT = 1024 * _MIB
 
@@ -157,6 +159,8 @@ class Artifact:
     tokenizer: bytes
     uncertainty: Uncertainty | None = None
     """None where nothing is known of the router's errors."""
+    golden: Golden | None = None
+    """None where training noted none: nothing tells then whether this machine predicts alike."""
 
 
 def digest_of(content: bytes) -> str:
@@ -221,7 +225,7 @@ def load_artifact(
         ArtifactError: the subclass says what is wrong; nothing of the artifact was run.
     """
     manifest = read_manifest(fetch(MANIFEST), digest)
-    names = (*PARTS, UNCERTAINTY) if UNCERTAINTY in manifest.parts else PARTS
+    names = (*PARTS, *(name for name in (UNCERTAINTY, GOLDEN) if name in manifest.parts))
     parts = {
         name: read_part(manifest, name, content)
         for name, content in zip(names, fetch_all(fetch, names), strict=True)
@@ -231,10 +235,12 @@ def load_artifact(
     heads = read_heads(parts[HEADS], manifest.candidates, read_kmeans(parts[KMEANS]))
     if len(heads.centroids) != manifest.n_clusters or heads.dims != manifest.encoder.dims:
         raise ArtifactIncompatibleError("K-means, heads and encoder do not fit each other")
-    uncertainty = None
+    uncertainty = golden = None
     if UNCERTAINTY in parts:
         uncertainty = read_uncertainty(parts[UNCERTAINTY], heads)
-    return Artifact(digest, manifest, heads, parts[ENCODER], parts[TOKENIZER], uncertainty)
+    if GOLDEN in parts:
+        golden = read_golden(parts[GOLDEN], manifest.candidates, manifest.n_clusters)
+    return Artifact(digest, manifest, heads, parts[ENCODER], parts[TOKENIZER], uncertainty, golden)
 
 
 def write_artifact(folder: Path, manifest: Manifest, parts: Mapping[str, bytes]) -> str:

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from regroup.domain.catalog import Candidate, Capabilities, Catalog, Prices, PromptCache
+from regroup.domain.catalog import (
+    OUTPUT_TOKENS_PER_SECOND,
+    Candidate,
+    Capabilities,
+    Catalog,
+    Prices,
+    PromptCache,
+)
 from regroup.errors import DataError
 
 type Positive = Annotated[int, Field(gt=0)]
@@ -92,6 +99,7 @@ class CandidateEntry(_Strict):
     tokens_per_char: TokensPerCharEntry = TokensPerCharEntry()
     capabilities: CapabilitiesEntry = CapabilitiesEntry()
     residency: Literal["jp", "apac", "us", "global"]
+    output_tokens_per_second: Annotated[float, Field(gt=0)] = OUTPUT_TOKENS_PER_SECOND
     guardrail_id: str | None = None
     available_from: date | None = None
     end_of_life: date | None = None
@@ -149,6 +157,7 @@ def _candidate(entry: CandidateEntry) -> Candidate:
             prompt_cache=PromptCache(cache.min_tokens, cache.ttl_seconds) if cache else None,
         ),
         residency=entry.residency,
+        output_tokens_per_second=entry.output_tokens_per_second,
         guardrail_id=entry.guardrail_id,
         available_from=entry.available_from,
         end_of_life=entry.end_of_life,

@@ -1,90 +1,65 @@
-"""OpenAI's chat completions in and out of the project's own terms; pure translation."""
+"""OpenAI's chat completion requests in the project's own terms; pure translation."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
 
 from regroup.domain.chat import (
-    Answer,
-    ChatEvent,
+    Block,
     ChatRequest,
-    Metered,
-    Stop,
-    TextDelta,
+    Image,
+    ImageFormat,
+    JsonSchema,
+    NamedTool,
+    Role,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
     Turn,
-    Usage,
-    said,
 )
 from regroup.errors import BadRequestError, UnprocessableError
+from regroup.json_object import read_object
+from regroup.openai_body import (
+    AssistantMessage,
+    ChatCompletionRequest,
+    Content,
+    FunctionChoice,
+    FunctionMessage,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    Message,
+    Part,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    Unserved,
+    UserMessage,
+)
 
-type Finite = Annotated[float, Field(allow_inf_nan=False)]
+JSON_OBJECT_SENTENCE = "Answer with a single JSON object and nothing else."
+"""What a request for an object of any form becomes: no candidate has a setting for it."""
 
-_SYSTEM_ROLES = ("system", "developer")
-_UNSUPPORTED = ("tools", "functions", "audio", "modalities", "logprobs", "prediction")
+_UNSERVED_FIELDS = ("functions", "function_call", "audio", "logprobs", "prediction")
+_NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
 
+_MOST_ID_CHARS = 64
+_MOST_KIND_CHARS = 32
 
-class _Lenient(BaseModel):
-    """Clients send fields of newer versions of the API; those not known here are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class TextPart(_Lenient):
-    """A piece of a message."""
-
-    type: str
-    text: str | None = None
-
-
-class Message(_Lenient):
-    """What one side said."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
-
-
-class StreamOptions(_Lenient):
-    """What a stream should hold besides the answer."""
-
-    include_usage: bool = False
-
-
-class ResponseFormat(_Lenient):
-    """The form the answer must have."""
-
-    type: str = "text"
-
-
-class RegroupOptions(BaseModel):
-    """What a request may ask of the router; unknown fields are refused, as a person wrote them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cost_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    explore: bool = True
-
-
-class ChatCompletionRequest(_Lenient):
-    """The body of `POST /v1/chat/completions`."""
-
-    model: str = "regroup"
-    messages: Annotated[list[Message], Field(min_length=1)]
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
-    max_completion_tokens: Annotated[int, Field(gt=0)] | None = None
-    temperature: Annotated[Finite, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
-    stop: str | list[str] | None = None
-    n: int | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
-    regroup: RegroupOptions = RegroupOptions()
+_IMAGE_TYPES: Mapping[str, ImageFormat] = {
+    "png": "png",
+    "jpeg": "jpeg",
+    "jpg": "jpeg",
+    "gif": "gif",
+    "webp": "webp",
+}
+_DATA_URLS = {f"data:image/{name};base64": form for name, form in _IMAGE_TYPES.items()}
 
 
 def to_chat_request(body: ChatCompletionRequest, raw: Mapping[str, object]) -> ChatRequest:
-    """Translate a request whose messages are text.
+    """Translate a request.
 
     Args:
         body: the validated body.
@@ -92,145 +67,257 @@ def to_chat_request(body: ChatCompletionRequest, raw: Mapping[str, object]) -> C
 
     Raises:
         UnprocessableError: it uses a feature that is not served, named in the message.
-        BadRequestError: the messages cannot be a conversation.
+        BadRequestError: the messages cannot be a conversation, or contradict the tools.
     """
     _refuse_unserved(body, raw)
-    system: list[str] = []
-    turns: list[Turn] = []
+    conversation = _Conversation()
     for index, message in enumerate(body.messages):
-        text = _text_of(message, f"messages[{index}]")
-        if message.role in _SYSTEM_ROLES:
-            system.append(text)
-        elif message.role == "user":
-            turns.append(said("user", text))
-        elif message.role == "assistant":
-            turns.append(said("assistant", text))
-        else:
-            raise _unserved("tool messages", f"messages[{index}].role")
-    if not any(turn.role == "user" and turn.text.strip() for turn in turns):
+        conversation.add(message, f"messages[{index}]")
+    turns = conversation.end()
+    if not any(_asks(turn) for turn in turns):
         raise BadRequestError(
-            "There is nothing to answer: no user message holds text.",
+            "There is nothing to answer: no user message holds text or an image.",
             code="empty_prompt",
             param="messages",
         )
+    tools = tuple(_tools(body))
+    system, json_schema = conversation.system, None
+    match body.response_format:
+        case JsonObjectFormat():
+            system.append(JSON_OBJECT_SENTENCE)
+        case JsonSchemaFormat(json_schema=asked):
+            json_schema = JsonSchema(asked.name, asked.schema_, asked.description)
+        case Unserved(type=kind):
+            raise _unserved(f"a `response_format` {_kind(kind)}", "response_format")
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     return ChatRequest(
-        turns=tuple(turns),
+        turns=turns,
         system=tuple(text for text in system if text),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
-        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        stop=tuple(text for text in stop if text.strip()),
+        tools=tools,
+        tool_choice=_tool_choice(body, tools),
+        json_schema=json_schema,
     )
 
 
-def completion(answer: Answer, *, completion_id: str, model: str, created: int) -> bytes:
-    """Return a whole answer as a `chat.completion` object."""
-    message = {"role": "assistant", "content": answer.text, "refusal": None}
-    choice = {
-        "index": 0,
-        "message": message,
-        "finish_reason": answer.stop_reason,
-        "logprobs": None,
-    }
-    return _dump(
-        {
-            "id": completion_id,
-            "object": "chat.completion",
-            "created": created,
-            "model": model,
-            "choices": [choice],
-            "usage": usage_of(answer.usage),
-        }
-    )
+@dataclass(slots=True)
+class _Conversation:
+    """Messages become turns: results of tools open the user turn that follows their calls."""
 
+    system: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    unanswered: tuple[ToolUse, ...] = ()
+    """The last assistant message's calls."""
+    results: dict[str, ToolResult] = field(default_factory=dict)
+    """What answers them, by id."""
 
-def completion_chunks(
-    events: Iterator[ChatEvent],
-    *,
-    completion_id: str,
-    model: str,
-    created: int,
-    include_usage: bool,
-) -> Iterator[bytes]:
-    """Yield an answer as server-sent `chat.completion.chunk` events, `[DONE]` last."""
-    head = {
-        "id": completion_id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-    }
-
-    def chunk(delta: dict[str, object], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return _server_sent({**head, "choices": [choice]})
-
-    yield chunk({"role": "assistant", "content": ""})
-    for event in events:
-        match event:
-            case TextDelta(text):
-                yield chunk({"content": text})
-            case Stop(reason):
-                yield chunk({}, reason)
-            case Metered(usage) if include_usage:
-                yield _server_sent({**head, "choices": [], "usage": usage_of(usage)})
+    def add(self, message: Message, place: str) -> None:
+        """Take the next message; `place` names it in errors."""
+        match message:
+            case SystemMessage():
+                self.system.append(_text_of(message.content, f"{place}.content"))
+            case UserMessage():
+                said = tuple(_blocks(message.content, f"{place}.content"))
+                self._say("user", (*self._take_results(), *said))
+            case AssistantMessage():
+                self._add_answer(message, place)
+            case ToolMessage():
+                self._add_result(message, place)
+            case FunctionMessage():
+                raise _unserved("messages of role function", f"{place}.role")
             case _:
-                pass
-    yield b"data: [DONE]\n\n"
+                assert_never(message)
+
+    def end(self) -> tuple[Turn, ...]:
+        """Return the turns."""
+        self._flush_results()
+        return tuple(self.turns)
+
+    def _add_answer(self, message: AssistantMessage, place: str) -> None:
+        if message.function_call is not None:
+            raise _unserved("`function_call`", f"{place}.function_call")
+        text = _text_of(message.content, f"{place}.content")
+        uses = tuple(_tool_uses(message, f"{place}.tool_calls"))
+        self._flush_results()
+        self._say("assistant", (Text(text), *uses) if text else uses)
+        self.unanswered = uses
+
+    def _add_result(self, message: ToolMessage, place: str) -> None:
+        called, param = message.tool_call_id, f"{place}.tool_call_id"
+        if called in self.results:
+            raise _bad_call(called, "is answered twice", param)
+        if all(use.id != called for use in self.unanswered):
+            raise _bad_call(called, "is no call of the assistant message before it", param)
+        content = tuple(_blocks(message.content, f"{place}.content"))
+        self.results[called] = ToolResult(called, content)
+
+    def _flush_results(self) -> None:
+        results = self._take_results()
+        if results:
+            self._say("user", results)
+
+    def _take_results(self) -> tuple[ToolResult, ...]:
+        """Return the results of the last calls, of which none may be left out."""
+        for use in self.unanswered:
+            if use.id not in self.results:
+                raise _bad_call(use.id, "has no tool message that answers it", "messages")
+        results = tuple(self.results.values())
+        self.unanswered, self.results = (), {}
+        return results
+
+    def _say(self, role: Role, blocks: tuple[Block, ...]) -> None:
+        self.turns.append(Turn(role, blocks or (Text(""),)))
 
 
-def error_chunk(body: Mapping[str, object]) -> bytes:
-    """Return an error as the last server-sent event of a stream that broke."""
-    return _server_sent(body)
+def _asks(turn: Turn) -> bool:
+    """Tell whether there is something to answer in what the user said."""
+    return turn.role == "user" and (
+        bool(turn.text.strip()) or any(not isinstance(block, Text) for block in turn.content)
+    )
 
 
-def usage_of(usage: Usage) -> dict[str, object]:
-    """Return token counts as OpenAI words them: cached ones are part of the prompt's."""
-    prompt = usage.input + usage.cache_read + usage.cache_write
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": usage.output,
-        "total_tokens": prompt + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
-    }
+def _blocks(content: Content | None, place: str) -> Iterator[Text | Image]:
+    """Yield texts and images in their order, texts that touch joined, empty ones left out."""
+    texts: list[str] = []
+    for part in _parts(content):
+        match part:
+            case TextPart():
+                texts.append(part.text or "")
+                continue
+            case Unserved():
+                raise _unserved(f"content parts {_kind(part.type)}", place)
+        if any(texts):
+            yield Text("".join(texts))
+        texts = []
+        yield _image(part.image_url.url, place)
+    if any(texts):
+        yield Text("".join(texts))
 
 
-def error_body(message: str, *, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
-    """Return an error in OpenAI's shape."""
-    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+def _text_of(content: Content | None, place: str) -> str:
+    """Return the text of a message that holds nothing else."""
+    texts: list[str] = []
+    for part in _parts(content):
+        if not isinstance(part, TextPart):
+            raise _unserved(f"content parts {_kind(part.type)} in such a message", place)
+        texts.append(part.text or "")
+    return "".join(texts)
+
+
+def _parts(content: Content | None) -> Sequence[Part]:
+    if content is None or isinstance(content, str):
+        return [TextPart(type="text", text=content)]
+    return content
+
+
+def _image(url: str, place: str) -> Image:
+    """Decode a data URL; what it says it is must be what its bytes are."""
+    head, _, encoded = url.partition(",")
+    if head[:8].lower().startswith(("http://", "https://")):
+        raise UnprocessableError(
+            "Images are not fetched from elsewhere; send the image itself as a data URL, "
+            "`data:image/png;base64,...`.",
+            code="remote_image",
+            param=place,
+        )
+    declared = _DATA_URLS.get(head.lower())
+    if declared is None:
+        raise _bad_image("is no data URL of a png, jpeg, gif or webp in base64", place)
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise _bad_image("is not valid base64", place) from error
+    if _format_of(data) != declared:
+        raise _bad_image(f"is declared as {declared}, but its bytes are none", place)
+    return Image(declared, data)
+
+
+def _format_of(data: bytes) -> ImageFormat | None:
+    """Tell the format of a file by its first bytes."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    return "webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def _tool_uses(message: AssistantMessage, place: str) -> Iterator[ToolUse]:
+    seen: set[str] = set()
+    for call in message.tool_calls or ():
+        if isinstance(call, Unserved):
+            raise _unserved(f"tool calls {_kind(call.type)}", place)
+        if call.id in seen:
+            raise _bad_call(call.id, "stands twice in one message", place)
+        seen.add(call.id)
+        arguments = call.function.arguments
+        if arguments and read_object(arguments) is None:
+            raise _bad_call(call.id, "has arguments that are not the JSON of an object", place)
+        yield ToolUse(call.id, call.function.name, arguments or "{}")
+
+
+def _tools(body: ChatCompletionRequest) -> Iterator[Tool]:
+    seen: set[str] = set()
+    for index, tool in enumerate(body.tools or ()):
+        if isinstance(tool, Unserved):
+            raise _unserved(f"tools {_kind(tool.type)}", f"tools[{index}].type")
+        function = tool.function
+        if function.name in seen:
+            raise _bad_tools("Two tools have one name.", f"tools[{index}].function.name")
+        seen.add(function.name)
+        yield Tool(function.name, function.description or "", function.parameters or _NO_PARAMETERS)
+
+
+def _tool_choice(body: ChatCompletionRequest, tools: Iterable[Tool]) -> ToolChoice:
+    match body.tool_choice:
+        case None:
+            return "auto"
+        case Unserved(type=kind):
+            raise _unserved(f"a `tool_choice` {_kind(kind)}", "tool_choice")
+        case FunctionChoice(function=chosen):
+            if all(tool.name != chosen.name for tool in tools):
+                raise _bad_tools("`tool_choice` names none of the `tools`.", "tool_choice")
+            return NamedTool(chosen.name)
+        case "required" if not body.tools:
+            raise _bad_tools("A tool is required, but there are no `tools`.", "tool_choice")
+        case word:
+            return word
 
 
 def _refuse_unserved(body: ChatCompletionRequest, raw: Mapping[str, object]) -> None:
-    for feature in _UNSUPPORTED:
+    for feature in _UNSERVED_FIELDS:
         if raw.get(feature):
             raise _unserved(f"`{feature}`", feature)
+    if raw.get("modalities") not in (None, [], ["text"]):
+        raise _unserved("`modalities` other than text", "modalities")
     if body.n not in (None, 1):
         raise _unserved("more than one choice (`n`)", "n")
-    if body.response_format is not None and body.response_format.type != "text":
-        raise _unserved("a `response_format` other than text", "response_format")
 
 
-def _text_of(message: Message, place: str) -> str:
-    if message.content is None:
-        return ""
-    if isinstance(message.content, str):
-        return message.content
-    for part in message.content:
-        if part.type != "text":
-            raise _unserved(f"content parts of type {part.type[:32]!r}", f"{place}.content")
-    return "".join(part.text or "" for part in message.content)
+def _kind(kind: str) -> str:
+    return f"of type {kind[:_MOST_KIND_CHARS]!r}"
 
 
 def _unserved(feature: str, param: str) -> UnprocessableError:
     return UnprocessableError(
-        f"This version serves text chat only; {feature} cannot be used.",
-        code="unsupported_feature",
-        param=param,
+        f"Not served here: {feature}.", code="unsupported_feature", param=param
     )
 
 
-def _server_sent(body: Mapping[str, object]) -> bytes:
-    return b"data: " + _dump(body) + b"\n\n"
+def _bad_image(what: str, param: str) -> BadRequestError:
+    return BadRequestError(f"An image {what}.", code="invalid_image", param=param)
 
 
-def _dump(body: Mapping[str, object]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+def _bad_call(called: str, what: str, param: str) -> BadRequestError:
+    """Name a call by its id, never by what it holds."""
+    return BadRequestError(
+        f"The tool call {called[:_MOST_ID_CHARS]!r} {what}.", code="invalid_tool_call", param=param
+    )
+
+
+def _bad_tools(sentence: str, param: str) -> BadRequestError:
+    return BadRequestError(sentence, code="invalid_tools", param=param)

@@ -171,7 +171,11 @@ class InteractionQueue(Protocol):
 
 
 class Telemetry(Protocol):
-    """Writes decision lines and metrics."""
+    """Writes decision lines, failures and metrics."""
+
+    def failure(self, what: str, error: BaseException) -> None:
+        """Write that something failed, by the error's type alone: its text may quote a prompt."""
+        ...
 
     def event(self, line: Mapping[str, object]) -> None:
         """Write one structured log line; it never holds prompt text."""

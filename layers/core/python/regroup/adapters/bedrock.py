@@ -1,14 +1,12 @@
 """Candidates on Amazon Bedrock, always asked through ConverseStream.
 
-Three parts: `converse_request` (a chat request in Bedrock's terms) and `chat_events` (Bedrock's
-events in ours) are pure; `upstream_error` says which of our errors an SDK error is;
-`BedrockChatModel` does the talking.
+`BedrockChatModel` does the talking, in the terms of `regroup.converse` and
+`regroup.converse_events`; `upstream_error` says which of our errors an SDK error is.
 """
 
-import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -28,19 +26,10 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
+from regroup.converse import converse_request
+from regroup.converse_events import chat_events
 from regroup.domain.catalog import Candidate
-from regroup.domain.chat import (
-    ChatEvent,
-    ChatRequest,
-    Metered,
-    Role,
-    Stop,
-    StopReason,
-    TextDelta,
-    Turn,
-    Usage,
-    said,
-)
+from regroup.domain.chat import ChatEvent, ChatRequest
 from regroup.errors import (
     UpstreamDeniedError,
     UpstreamError,
@@ -53,36 +42,15 @@ from regroup.errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
-    from mypy_boto3_bedrock_runtime.type_defs import (
-        ConverseStreamRequestTypeDef,
-        GuardrailStreamConfigurationTypeDef,
-        InferenceConfigurationTypeDef,
-        MessageTypeDef,
-    )
+    from mypy_boto3_bedrock_runtime.type_defs import ConverseStreamRequestTypeDef
 
 type ClientFactory = Callable[[str, Config], "BedrockRuntimeClient"]
 """Builds a client: (region, timeouts and attempts) -> client."""
-
-DEFAULT_MAX_TOKENS = 4096
-"""The output cap of a request that names none: no call may run up an open bill."""
 
 TIMEOUT_LADDER_SECONDS = (1, 2, 3, 5, 8, 12, 18, 25, 40, 60, 120, 300, 900)
 """The read timeouts clients exist for; an attempt gets the longest that fits into its time."""
 
 CONNECT_TIMEOUT_SECONDS = 1
-
-_MAX_TEMPERATURE = 1.0
-_FIRST_USER_TEXT = "."
-
-_STOP_REASONS: Mapping[str, StopReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter",
-}
 
 _ERRORS: Mapping[str, type[UpstreamError]] = {
     "ThrottlingException": UpstreamThrottledError,
@@ -133,6 +101,8 @@ _VALIDATION_MARKERS: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("extra inputs are not permitted", UpstreamIncapableError),
     ("extraneous key", UpstreamIncapableError),
     ("non-whitespace", UpstreamIncapableError),
+    # A JSON schema beyond what this provider enforces.
+    ("output_config.format", UpstreamIncapableError),
 )
 """What a ValidationException says (in lower case) when another candidate may take the request.
 
@@ -173,7 +143,7 @@ class BedrockChatModel:
         """
         converse = converse_request(candidate, request)
         with closing(self._call(candidate, converse, timeout_seconds)) as events:
-            yield from chat_events(candidate.name, events)
+            yield from chat_events(candidate, request, events)
 
     def close(self) -> None:
         """Close every connection."""
@@ -220,60 +190,6 @@ def ladder_rung(timeout_seconds: float) -> int:
     return TIMEOUT_LADDER_SECONDS[max(0, bisect_right(TIMEOUT_LADDER_SECONDS, timeout_seconds) - 1)]
 
 
-def converse_request(candidate: Candidate, request: ChatRequest) -> "ConverseStreamRequestTypeDef":
-    """Return the ConverseStream parameters of a request to a candidate.
-
-    Bedrock refuses blank texts, two turns of one role in a row and a conversation that an assistant
-    opens, so blanks are dropped, such turns joined, and a user turn put first.
-
-    Raises:
-        UpstreamRejectedError: the conversation holds no text at all.
-    """
-    turns = [turn for turn in request.turns if turn.text.strip()]
-    if not turns:
-        raise UpstreamRejectedError(f"{candidate.name}: a conversation without text")
-    system = [text for text in request.system if text.strip()]
-    if not candidate.capabilities.system:
-        turns = [said("user", text) for text in system] + turns
-        system = []
-    converse: ConverseStreamRequestTypeDef = {
-        "modelId": candidate.invoke_id,
-        "messages": _messages(turns),
-        "inferenceConfig": _inference_config(candidate, request),
-    }
-    if system:
-        converse["system"] = [{"text": text} for text in system]
-    if candidate.guardrail_id:
-        converse["guardrailConfig"] = _guardrail(candidate.guardrail_id)
-    return converse
-
-
-def chat_events(candidate: str, events: Iterable[Mapping[str, object]]) -> Iterator[ChatEvent]:
-    """Yield Bedrock's events in our terms, in the order `TextDelta`..., `Stop`, `Metered`.
-
-    Blocks are told by their type: reasoning comes first where a model thinks, and is left out.
-
-    Raises:
-        UpstreamUnavailableError: the stream ended early, or the answer is empty without a reason.
-    """
-    spoke = False
-    reason: str | None = None
-    usage: Usage | None = None
-    for event in events:
-        match event:
-            case {"contentBlockDelta": {"delta": {"text": str(text)}}} if text:
-                spoke = True
-                yield TextDelta(text)
-            case {"messageStop": {"stopReason": str(stop_reason)}}:
-                reason = stop_reason
-            case {"metadata": {"usage": {"inputTokens": int(), "outputTokens": int()} as counts}}:
-                usage = _usage(counts)
-    if reason is None or usage is None:
-        raise UpstreamUnavailableError(f"{candidate}: the answer ended early")
-    yield Stop(_stop_reason(candidate, reason, spoke=spoke))
-    yield Metered(usage)
-
-
 def upstream_error(candidate: str, error: Exception) -> UpstreamError:
     """Return what an SDK error means to the router; the message repeats none of the SDK's text."""
     if isinstance(error, ClientError):
@@ -317,68 +233,6 @@ def _code(error: ClientError) -> str:
     """Return the exception name; events spell it `throttlingException`, answers with a capital."""
     code = error.response.get("Error", {}).get("Code", "")
     return code[:1].upper() + code[1:]
-
-
-def _messages(turns: Iterable[Turn]) -> "list[MessageTypeDef]":
-    """Join turns of one role and see to it that the user opens."""
-    joined: list[tuple[Role, list[str]]] = []
-    for turn in turns:
-        if not joined and turn.role == "assistant":
-            joined.append(("user", [_FIRST_USER_TEXT]))
-        if joined and joined[-1][0] == turn.role:
-            joined[-1][1].append(turn.text)
-        else:
-            joined.append((turn.role, [turn.text]))
-    if joined and joined[-1][0] == "assistant":
-        # Claude refuses a prefill that ends in white space.
-        joined[-1][1][-1] = joined[-1][1][-1].rstrip()
-    return [{"role": role, "content": [{"text": text} for text in texts]} for role, texts in joined]
-
-
-def _inference_config(
-    candidate: Candidate, request: ChatRequest
-) -> "InferenceConfigurationTypeDef":
-    """Return the limits and sampling; maxTokens is always there, what cannot be sampled is not."""
-    wanted = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
-    config: InferenceConfigurationTypeDef = {"maxTokens": min(wanted, candidate.max_output_tokens)}
-    if candidate.capabilities.sampling:
-        if request.temperature is not None:
-            # OpenAI's scale ends at 2, Bedrock's at 1.
-            config["temperature"] = min(request.temperature, _MAX_TEMPERATURE)
-        # 1 changes nothing, and Claude refuses the pair:
-        # https://github.com/aws-samples/bedrock-access-gateway/issues/191
-        if request.top_p is not None and request.top_p < 1:
-            config["topP"] = request.top_p
-    stop = [text for text in request.stop if text]
-    if stop:
-        config["stopSequences"] = stop
-    return config
-
-
-def _guardrail(guardrail_id: str) -> "GuardrailStreamConfigurationTypeDef":
-    """Split `id:version`, where the id may be an ARN with colons of its own."""
-    match = re.fullmatch(r"(.+):(\d+|DRAFT)", guardrail_id)
-    identifier, version = match.groups() if match else (guardrail_id, "DRAFT")
-    return {"guardrailIdentifier": identifier, "guardrailVersion": version}
-
-
-def _usage(counts: Mapping[str, object]) -> Usage:
-    """Read the token counts; the cached ones are missing where a model has no cache."""
-    known = {name: count for name, count in counts.items() if isinstance(count, int)}
-    return Usage(
-        input=known["inputTokens"],
-        output=known["outputTokens"],
-        cache_read=known.get("cacheReadInputTokens", 0),
-        cache_write=known.get("cacheWriteInputTokens", 0),
-    )
-
-
-def _stop_reason(candidate: str, reason: str, *, spoke: bool) -> StopReason:
-    """Translate a stop reason; a malformed or unknown one counts as `stop` once there is text."""
-    known = _STOP_REASONS.get(reason)
-    if not spoke and (known is None or reason == "end_turn"):
-        raise UpstreamUnavailableError(f"{candidate}: an answer without text")
-    return known or "stop"
 
 
 def _config(read_timeout_seconds: int) -> Config:

@@ -3,18 +3,14 @@
 import json
 from dataclasses import asdict
 from math import isfinite
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING
 
 from regroup.domain.prediction import Prediction
+from regroup.dynamodb_item import lives
 from regroup.errors import StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_MOST_SECONDS = 10_000_000_000
-"""Seconds since 1970 in the year 2286; an expiry beyond it was written in milliseconds."""
 
 
 class DynamoPredictionCache:
@@ -32,11 +28,11 @@ class DynamoPredictionCache:
             answer = self._client.get_item(
                 TableName=self._table, Key={"query_hash": {"S": query_hash}}
             )
-        except (ClientError, BotoCoreError) as error:
+        # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
+        except Exception as error:
             raise StoreError("the prediction cache did not answer") from error
         item = answer.get("Item", {})
-        # DynamoDB deletes expired items hours to days late and returns them until then.
-        if not now < _expiry(item) < _MOST_SECONDS:
+        if not lives(item, now):
             return None
         return _prediction(item.get("prediction", {}).get("S", ""))
 
@@ -51,15 +47,8 @@ class DynamoPredictionCache:
                     "expire_at": {"N": str(int(now) + self._ttl_seconds)},
                 },
             )
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:
             raise StoreError("the prediction cache did not answer") from error
-
-
-def _expiry(item: dict[str, Any]) -> float:
-    try:
-        return float(item["expire_at"]["N"])
-    except (KeyError, TypeError, ValueError):
-        return 0.0
 
 
 def _prediction(text: str) -> Prediction | None:
@@ -71,6 +60,8 @@ def _prediction(text: str) -> Prediction | None:
             distance=_finite(fields["distance"]),
             rewards={str(k): _finite(v) for k, v in fields["rewards"].items()},
             output_tokens={str(k): _finite(v) for k, v in fields["output_tokens"].items()},
+            reward_errors={str(k): _finite(v) for k, v in fields["reward_errors"].items()},
+            choice_errors={str(k): _finite(v) for k, v in fields["choice_errors"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

@@ -1,7 +1,7 @@
 """What a key may spend in a day, and what it has spent."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 MICRO = 1_000_000
 """Millionths of a US dollar in one: tables count whole numbers, which add up exactly."""
@@ -37,6 +37,9 @@ class Budget:
         )
 
 
+NO_LIMITS = Budget()
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """Whether an amount was set aside, and what is spent and set aside in all."""
@@ -58,8 +61,17 @@ class BudgetDay:
 def budget_day(now: float, zone: tzinfo) -> BudgetDay:
     """Return the day that `now` (seconds since 1970) belongs to."""
     here = datetime.fromtimestamp(now, zone)
-    midnight = datetime.combine(here.date() + timedelta(days=1), time(), zone)
-    return BudgetDay(f"{here:%Y-%m-%d}", midnight.timestamp())
+    return BudgetDay(f"{here:%Y-%m-%d}", end_of(here.date(), zone))
+
+
+def end_of(day: date, zone: tzinfo) -> float:
+    """Return the midnight after a day, in seconds since 1970.
+
+    Raises:
+        OverflowError: the calendar ends before.
+        ValueError: likewise.
+    """
+    return datetime.combine(day + timedelta(days=1), time(), zone).timestamp()
 
 
 def _fits(amount: int, spent: int, limit: int | None) -> bool:

@@ -10,6 +10,9 @@ import numpy as np
 type Script = Literal["latin", "cjk", "other"]
 type Residency = Literal["jp", "apac", "us", "global"]
 
+OUTPUT_TOKENS_PER_SECOND = 60.0
+"""How fast an answer is taken to come where the catalog does not say: a cautious guess."""
+
 _MILLION = 1_000_000
 _LATIN_END = 0x250
 _CJK = (
@@ -77,6 +80,7 @@ class Candidate:
     residency: Residency
     destination_regions: tuple[str, ...] = ()
     profile_arn: str | None = None
+    output_tokens_per_second: float = OUTPUT_TOKENS_PER_SECOND
     guardrail_id: str | None = None
     available_from: date | None = None
     end_of_life: date | None = None
@@ -118,6 +122,14 @@ class Candidate:
             + cache_write_tokens * write
         )
         return total / _MILLION
+
+    def dearest_usd(self, input_tokens: float, output_tokens: float) -> float:
+        """Price a call at the most it can come to: nothing read from a cache, all written to it."""
+        write = self.prices.cache_write
+        if self.capabilities.prompt_cache is None or write is None or write <= self.prices.input:
+            return self.cost_usd(input_tokens, output_tokens)
+        written = self.cost_usd(0, output_tokens, cache_write_tokens=input_tokens)
+        return max(written, self.cost_usd(input_tokens, output_tokens))
 
 
 @dataclass(frozen=True, slots=True)

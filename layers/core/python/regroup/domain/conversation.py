@@ -1,6 +1,7 @@
 """What the router remembers of a conversation, and what leaving its model costs."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +10,60 @@ from hashlib import sha256
 from regroup.domain.catalog import Candidate
 from regroup.domain.chat import ChatRequest, Turn
 
-_WORDS = frozenset(
-    """
-yes y yeah yep yup sure ok okay k right correct fine good great perfect exactly agreed
-no n nope nah stop thanks thx ty please pls continue proceed next more again retry redo
-go goahead goon keepgoing doit yesplease nothanks thankyou soundsgood looksgood lgtm
-carryon tellmemore whynot whatelse andthen noproblem
-はい うん ええ そう そうです そうですね いいえ いや 違う 違います ちがう
-了解 了解です 了解しました わかった わかりました 分かった 分かりました
-承知しました いいよ いいですよ いいね いいですね お願い お願いします おねがい
-おねがいします 頼む 頼みます どうぞ 続けて 続けてください 続けて下さい つづけて
-続き 続きを 続きは 続きをお願いします 続行 続行して 続行してください 進めて
-進めてください 次 次へ 次は 次を もっと もう一度 もう一回 他には ほかには
-それで それから で やって やってください やり直して ありがとう
-ありがとうございます どうも オーケー オッケー
-    """.split()  # noqa: SIM905 - a list of one hundred strings is unreadable
-)
-"""What agrees, declines or asks for more without saying of what; letters only, in lower case."""
+_ENGLISH = """
+yes|y|yeah|yep|yup|sure|of course|ok|okay|k|right|alright|all right|correct|fine|good|great|perfect
+|exactly|agreed|i agree|absolutely|definitely|no|n|nope|nah|stop|cancel|never mind|not really|thanks
+|thx|ty|thank you|cheers|please|pls|continue|proceed|next|more|again|retry|try again|redo|repeat
+|go|go ahead|go on|go to|move on|keep going|carry on|tell me more|show me more|one more|once more
+|do it|do that|do so|why not|what else|anything else|and then|and|then|so|no problem|sounds good
+|looks good|looks good to me|that works|thats|its|got it|i see|lgtm|both|all|all of them|either
+|neither|none|any|the|one|first|second|third|last|former|latter|option|choice|number|step|oh|ah|hmm
+|uh|um|well|nice|cool|awesome|wow|very|much|so much|a lot|hi|hello|hey|bye
+"""
+_JAPANESE = """
+はい|うん|ええ|そう|そのとおり|その通り|いいえ|いや|いえ|ううん|違う|違います|ちがう|ちがいます
+|了解|承知|わかった|わかりました|分かった|分かりました|しました|いたしました|いい|良い|よい|よし
+|大丈夫|問題ない|問題ありません|お願い|おねがい|頼む|頼みます|します|いたします|致します|どうぞ
+|続けて|つづけて|続き|つづき|続行|進めて|すすめて|して|下さい|ください|くれ|もらえますか
+|次|つぎ|もっと|もう一度|もういちど|もう一回|もう一つ|もうひとつ|他に|ほかに|他には|ほかには
+|それで|それから|そして|では|じゃあ|それ|これ|あれ|やって|やり直して|やめて|中止|教えて|おしえて
+|詳しく|くわしく|具体的に|説明して|ありがとう|ありがと|ございます|ございました|どうも|すみません
+|オーケー|オッケー|なるほど|さすが|すごい|おはよう|こんにちは|こんばんは
+|案|番目|番|つ目|つめ|個目|の方|のほう|両方|全部|最初|最後|どれでも|どちらでも
+"""
+"""What agrees, declines, chooses or asks for more without saying of what; parted by `|`."""
 
+_ENDINGS = "です|でした|ます|だ|ね|よ|な|は|を|で|が|に|の|も|と|へ|か"
+"""What follows such a word without a space, or the letter or number of a choice."""
+
+
+def _alternatives(words: str) -> str:
+    """Return a pattern of words parted by `|`, the longest first, written as `_words` writes."""
+    return "|".join(sorted(map(_words, words.split("|")), key=len, reverse=True))
+
+
+def _words(text: str) -> str:
+    """Return the words of a text in one way of writing, with a space between them.
+
+    An apostrophe parts no word, and a drawn-out vowel (はーい, は〜い) makes no other one.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(_WORD.findall(_WITHIN_WORDS.sub("", plain)))
+
+
+_WORD = re.compile(r"[^\W_]+")
+_WITHIN_WORDS = re.compile(r"['~\u2019\u30fc\u301c]")
+_SAYS_NOTHING = re.compile(
+    rf"(?:(?<![a-z0-9])(?:{_alternatives(_ENGLISH)})(?![a-z0-9])|{_alternatives(_JAPANESE)}"
+    rf"|(?<=[a-z0-9]))(?:{_alternatives(_JAPANESE)}|{_ENDINGS})*"
+)
+_SUM = re.compile(r"\d\s*[-+*/^=<>%\u00d7\u00f7\u2212]\s*\d")
+"""Numbers that are no answer but a question."""
+
+_MOST_CHARS = 200
+"""Whoever writes more says something."""
 _FEW_LETTERS = 2
-"""`b)`, `2`, `続`: an answer to what the assistant offered."""
+"""`b)`, `2`, `10 km`, `続`: an answer to what the assistant offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +87,18 @@ class Session:
 
 
 def is_bare(text: str) -> bool:
-    """Tell whether a message says nothing by itself: "yes", "続けて", "continue", "2"."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    letters = "".join(letter for letter in plain if letter.isalnum() or letter == "ー")
-    return len(letters) <= _FEW_LETTERS or letters in _WORDS
+    """Tell whether a message says nothing by itself: "yes", "はい、続けて", "continue", "2"."""
+    text = text.strip()
+    if len(text) > _MOST_CHARS or _SUM.search(unicodedata.normalize("NFKC", text)):
+        return False
+    words = _words(text)
+    return _weight(words) <= _FEW_LETTERS or _weight(_SAYS_NOTHING.sub("", words)) <= 1
+
+
+def _weight(words: str) -> int:
+    """Count letters, those of scripts that need few twice; a number in front counts nothing."""
+    letters = words.replace(" ", "").lstrip("0123456789")
+    return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in letters)
 
 
 def last_question(turns: Sequence[Turn]) -> str:

@@ -3,16 +3,18 @@
 No line holds prompt text; the sampled interaction, which goes to a queue of its own, does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from regroup.domain.chat import Usage
+from regroup.domain.chat import Answer, Usage
 from regroup.domain.decision import Decision
 
 SCHEMA = 1
 
 _DIGITS = 6
+
+_SESSION_LETTERS = 16
+"""Enough of a digest to tell the conversations of a week apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Outcome:
 
     attempts: tuple[Attempt, ...]
     status: int
+    """Of HTTP; 499 where the caller went away."""
     usage: Usage | None
     cost_usd: float | None
     latency_ms: float
@@ -83,6 +86,7 @@ def explain(decision: Decision) -> dict[str, object]:
         "cluster_id": prediction.cluster if prediction else None,
         "distance": _rounded(prediction.distance) if prediction else None,
         "predicted_rewards": _all_rounded(prediction.rewards) if prediction else {},
+        "reward_errors": _all_rounded(prediction.reward_errors) if prediction else {},
         "predicted_output_tokens": _all_rounded(prediction.output_tokens) if prediction else {},
         "predicted_costs_usd": {
             # JSON knows neither NaN nor infinity.
@@ -90,9 +94,41 @@ def explain(decision: Decision) -> dict[str, object]:
             for name, cost in decision.expected_costs_usd.items()
         },
         "mask": {name: hurdle.value if hurdle else None for name, hurdle in decision.mask.items()},
-        "probabilities": {"champion": decision.choice.probabilities},
+        "probabilities": {
+            **{str(arm): dict(probabilities) for arm, probabilities in decision.arms.items()},
+            "behaviour": dict(decision.behaviour),
+        },
+        "arm": decision.arm,
+        "challenger_version": decision.challenger,
         "explore_allowed": decision.explore_allowed,
         "cache": decision.cache.value,
+        **_session_fields(decision),
+        **_confidence_fields(decision),
+    }
+
+
+def _session_fields(decision: Decision) -> dict[str, object]:
+    session, staying = decision.session, decision.choice.staying
+    fields: dict[str, object] = {"session": decision.session_name[:_SESSION_LETTERS]}
+    if session is not None:
+        fields |= {"session_model": session.model, "session_turns": session.turns}
+    if staying is not None:
+        fields |= {
+            "switch_rival": staying.rival,
+            "switch_saving": _rounded(staying.saving),
+            "switch_cost": _rounded(staying.switch_cost),
+            "switch_cost_usd": _rounded(staying.switch_cost_usd),
+        }
+    return fields
+
+
+def _confidence_fields(decision: Decision) -> dict[str, object]:
+    if decision.confidence is None:
+        return {}
+    gain = decision.confidence.expected_gain
+    return {
+        "probability_best": _rounded(decision.confidence.probability_best),
+        "expected_gain": None if gain is None else _rounded(gain),
     }
 
 
@@ -101,7 +137,7 @@ def interaction_message(
     line: dict[str, object],
     *,
     query: str,
-    answer: Sequence[str],
+    answer: Answer,
     inclusion_probability: float,
 ) -> dict[str, object]:
     """Return a sampled interaction for the collector, text included."""
@@ -110,7 +146,8 @@ def interaction_message(
         "schema": SCHEMA,
         "id": decision.decision_id,
         "text": query,
-        "answer": "".join(answer),
+        "answer": answer.text,
+        "tool_calls": [{"name": use.name, "arguments": use.arguments} for use in answer.tool_uses],
         "inclusion_probability": inclusion_probability,
         "decision": line,
     }

@@ -6,7 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_TOKEN = re.compile(r"rg-([A-Za-z0-9]{1,32})-([A-Za-z0-9_]{32,128})", re.ASCII)
+from regroup.domain.budget import NO_LIMITS, Budget
+
+_KEY_ID = re.compile(r"[A-Za-z0-9]{1,32}", re.ASCII)
+_TOKEN = re.compile(rf"rg-({_KEY_ID.pattern})-([A-Za-z0-9_]{{32,128}})", re.ASCII)
 _KEY_ID_BYTES = 8
 _SECRET_BYTES = 32
 _SALT_BYTES = 16
@@ -26,6 +29,8 @@ class KeyRecord:
     """Seconds since 1970; from that second on the key is refused."""
     revoked: bool = False
     note: str = ""
+    budget: Budget = NO_LIMITS
+    """The most it may use in a day; by default there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,11 @@ class Token:
 
 
 def new_key(
-    random_bytes: Callable[[int], bytes], *, expires_at: int | None = None, note: str = ""
+    random_bytes: Callable[[int], bytes],
+    *,
+    expires_at: int | None = None,
+    note: str = "",
+    budget: Budget = NO_LIMITS,
 ) -> tuple[str, str, KeyRecord]:
     """Return a new token, its key id and the record to store; the token is never shown again.
 
@@ -46,8 +55,22 @@ def new_key(
     key_id = random_bytes(_KEY_ID_BYTES).hex()
     secret = random_bytes(_SECRET_BYTES).hex()
     salt = random_bytes(_SALT_BYTES).hex()
-    record = KeyRecord(salt=salt, secret_hash=_hash(salt, secret), expires_at=expires_at, note=note)
+    record = KeyRecord(
+        salt=salt,
+        secret_hash=_hash(salt, secret),
+        expires_at=expires_at,
+        note=note,
+        budget=budget,
+    )
     return f"rg-{key_id}-{secret}", key_id, record
+
+
+def is_key_id(text: str) -> bool:
+    """Tell whether a key may have this id: letters and digits alone, so that tables can hold more.
+
+    What else lies beside the keys is named with a mark that no key id has.
+    """
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def parse_token(text: str) -> Token | None:

@@ -4,7 +4,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
-from regroup.errors import ArtifactCorruptError
+from regroup.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    DataError,
+    ReleaseRefusedError,
+)
 
 SCHEMA = 1
 
@@ -20,6 +25,7 @@ class Pointer:
     share: float = 0.0
     """The part of conversations the challenger decides in canary mode, in [0, 1]."""
     mode: Mode = "off"
+    """`shadow`: the challenger predicts beside the champion; `canary`: it decides its share."""
     previous: str | None = None
     """The champion before this one: what a rollback goes back to."""
     who: str = ""
@@ -39,6 +45,44 @@ class Pointer:
             who=who,
             why=why,
         )
+
+    def challenge(self, digest: str, *, mode: Mode, share: float, who: str, why: str) -> "Pointer":
+        """Return the pointer after `digest` became challenger, in place of any other.
+
+        Raises:
+            DataError: no such mode, or a share that is not in (0, 1] for a canary, not 0 for a
+                shadow.
+            ReleaseRefusedError: `digest` is the champion.
+        """
+        if mode not in ("shadow", "canary"):
+            raise DataError(f"the mode is {mode!r}: a challenger's is shadow or canary")
+        if mode == "canary" and not 0.0 < share <= 1.0:
+            raise DataError(f"the share is {share}: a canary's is above 0 and at most 1")
+        if mode == "shadow" and share != 0.0:
+            raise DataError(f"the share is {share}: a shadow decides nothing, so it is 0")
+        if digest == self.champion:
+            raise ReleaseRefusedError(f"{digest} is the champion: it cannot challenge itself")
+        return replace(self, challenger=digest, share=share, mode=mode, who=who, why=why)
+
+    def withdraw(self, *, who: str, why: str) -> "Pointer":
+        """Return the pointer without its challenger.
+
+        Raises:
+            ArtifactNotFoundError: it has none.
+        """
+        if self.challenger is None:
+            raise ArtifactNotFoundError("there is no challenger to withdraw")
+        return replace(self, challenger=None, share=0.0, mode="off", who=who, why=why)
+
+    def rollback(self, *, who: str, why: str) -> "Pointer":
+        """Return the pointer with champion and previous changed over, and no challenger.
+
+        Raises:
+            ArtifactNotFoundError: there was no champion before this one.
+        """
+        if self.previous is None or self.previous == self.champion:
+            raise ArtifactNotFoundError("there was no champion before this one to roll back to")
+        return self.promote(self.previous, who=who, why=why)
 
     def to_bytes(self) -> bytes:
         """Serialise as `pointer.json`."""
@@ -66,6 +110,7 @@ def read_pointer(content: bytes) -> Pointer:
             and isinstance(pointer.why, str)
             and 0.0 <= pointer.share <= 1.0
             and pointer.mode in get_args(Mode.__value__)
+            and (pointer.mode == "off" or pointer.challenger is not None)
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ArtifactCorruptError("pointer.json is not a pointer") from error

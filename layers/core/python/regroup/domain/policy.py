@@ -1,6 +1,6 @@
 """Choose a candidate from what each is predicted to earn and to cost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -14,6 +14,8 @@ class Reason(StrEnum):
     """The router predicts the best trade-off for it."""
     DEFAULT = "default"
     """The router prefers no other by more than the margin, so the default candidate answers."""
+    SESSION = "session"
+    """It answered this conversation before, and no other is worth leaving it."""
     NOT_FINITE = "not_finite"
     """A prediction was not a number."""
     NO_ARTIFACT = "no_artifact"
@@ -30,6 +32,21 @@ class Offer:
 
     reward: float
     cost_usd: float
+    """With as much of the prompt in its cache as lies in that of the conversation's model."""
+    switch_cost_usd: float = 0.0
+    """What it costs besides because its cache is cold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """How much is left to chance."""
+
+    share: float = 0.0
+    """The part of decisions drawn evenly among those that may be drawn, in [0, 1]."""
+    floor: float = 0.0
+    """The least probability of each of them, where `share` is above 0."""
+    among: frozenset[str] | None = None
+    """Those that may be drawn; None: all that are left by the mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +58,23 @@ class Knobs:
     default: str
     """The candidate that answers unless another is better by more than `min_margin`."""
     min_margin: float = 0.0
-    explore_share: float = 0.0
-    """The part of decisions drawn evenly from the mask, in [0, 1]."""
+    incumbent: str | None = None
+    """The candidate that answered the conversation before: it takes the default's place."""
+    exploration: Exploration = Exploration()
+
+
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """What leaving the conversation's model was worth, in units of reward."""
+
+    incumbent: str
+    rival: str
+    """The best of the others."""
+    saving: float
+    """Its lead were its prompt cache as warm as the incumbent's."""
+    switch_cost: float
+    """What the lead must exceed: the margin and the price of a cold prompt cache."""
+    switch_cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +87,51 @@ class Choice:
     """Over the candidates left by the mask; sums to 1."""
     ranking: tuple[str, ...]
     """The chosen candidate, then the others by falling score."""
+    staying: Staying | None = None
+    """None: the conversation is new, its model cannot serve, or there is no other."""
 
 
 def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
     """Choose among the candidates that can serve the request.
 
-    Maximises predicted reward - cost_weight x expected cost; a tie goes to the cheaper, then to
-    the first by name. The default candidate answers unless the best beats it by `min_margin`.
+    Maximises predicted reward - cost_weight x (expected cost + switch cost); a tie goes to the
+    cheaper, then to the first by name. The conversation's model, else the default candidate,
+    answers unless the best beats it by more than `min_margin`.
 
     Args:
         offers: the candidates left by the mask, at least one.
-        knobs: preset, default candidate, margin and exploration.
+        knobs: preset, default candidate, margin, conversation and exploration.
         draw: a number in [0, 1) from `draw_for`: chance is an argument.
     """
-    scores = {
-        name: offer.reward - knobs.cost_weight * offer.cost_usd for name, offer in offers.items()
-    }
-    finite = all(isfinite(score) for score in scores.values())
-    ranked = sorted(offers, key=lambda name: _order(scores[name], offers[name], name))
-    greedy, reason = ranked[0], Reason.LEARNED
-    if not finite:
-        ranked = sorted(offers, key=lambda name: (offers[name].cost_usd, name))
-        greedy, reason = ranked[0], Reason.NOT_FINITE
-    if knobs.default in offers:
-        lead = scores[greedy] - scores[knobs.default]
+    ranked, finite = _ranked(offers, knobs.cost_weight)
+    staying = _staying(ranked, offers, knobs) if finite else None
+    greedy, reason = ranked[0], Reason.LEARNED if finite else Reason.NOT_FINITE
+    if staying is not None and not staying.saving > staying.switch_cost:
+        greedy, reason = staying.incumbent, Reason.SESSION
+    elif staying is None and knobs.default in offers:
+        lead = _score(offers[greedy], knobs.cost_weight)
+        lead -= _score(offers[knobs.default], knobs.cost_weight)
         # Written so that NaN falls to the default as well.
         if not (finite and lead > knobs.min_margin):
-            reason = Reason.DEFAULT if finite else Reason.NOT_FINITE
-            greedy = knobs.default
-    even = knobs.explore_share / len(offers)
-    probabilities = dict.fromkeys(offers, even)
-    probabilities[greedy] += 1.0 - knobs.explore_share
-    candidate = _drawn(probabilities, draw) if knobs.explore_share > 0 else greedy
+            greedy, reason = knobs.default, Reason.DEFAULT if finite else reason
+    probabilities = _explored(greedy, offers, knobs.exploration)
+    candidate = _drawn(probabilities, draw) if knobs.exploration.share > 0 else greedy
     if candidate != greedy:
         reason = Reason.EXPLORED
     rest = [name for name in (greedy, *ranked) if name != candidate]
     ranking = (candidate, *dict.fromkeys(rest))
-    return Choice(candidate, reason, probabilities, ranking)
+    return Choice(candidate, reason, probabilities, ranking, staying)
+
+
+def mix(
+    champion: Mapping[str, float], challenger: Mapping[str, float], share: float
+) -> dict[str, float]:
+    """Return the probabilities where a challenger decides a share of the conversations."""
+    names = {**champion, **challenger}
+    return {
+        name: (1.0 - share) * champion.get(name, 0.0) + share * challenger.get(name, 0.0)
+        for name in names
+    }
 
 
 def draw_for(decision_id: str) -> float:
@@ -99,8 +139,42 @@ def draw_for(decision_id: str) -> float:
     return int.from_bytes(sha256(decision_id.encode()).digest()[:7]) / 2**56
 
 
-def _order(score: float, offer: Offer, name: str) -> tuple[bool, float, float, str]:
-    return (not isfinite(score), -score if isfinite(score) else 0.0, offer.cost_usd, name)
+def _score(offer: Offer, cost_weight: float) -> float:
+    return offer.reward - cost_weight * (offer.cost_usd + offer.switch_cost_usd)
+
+
+def _ranked(offers: Mapping[str, Offer], cost_weight: float) -> tuple[list[str], bool]:
+    """Order the candidates, by price alone where a score is no number; tell whether all were."""
+    scores = {name: _score(offer, cost_weight) for name, offer in offers.items()}
+    if not all(isfinite(score) for score in scores.values()):
+        return sorted(offers, key=lambda name: (_price(offers[name]), name)), False
+    order = {name: (-scores[name], offers[name].cost_usd, name) for name in offers}
+    return sorted(offers, key=order.__getitem__), True
+
+
+def _price(offer: Offer) -> float:
+    return offer.cost_usd if isfinite(offer.cost_usd) else float("inf")
+
+
+def _explored(greedy: str, offers: Collection[str], exploration: Exploration) -> dict[str, float]:
+    probabilities = dict.fromkeys(offers, 0.0)
+    among = [n for n in offers if exploration.among is None or n in exploration.among]
+    if exploration.share > 0 and among:
+        even = max(exploration.share / len(among), exploration.floor)
+        probabilities |= dict.fromkeys(among, min(even, 1.0 / len(among)))
+    probabilities[greedy] += max(0.0, 1.0 - sum(probabilities.values()))
+    return probabilities
+
+
+def _staying(ranked: list[str], offers: Mapping[str, Offer], knobs: Knobs) -> Staying | None:
+    incumbent = knobs.incumbent
+    rival = next((name for name in ranked if name != incumbent), None)
+    if incumbent is None or incumbent not in offers or rival is None:
+        return None
+    here, there = offers[incumbent], offers[rival]
+    saving = (there.reward - here.reward) - knobs.cost_weight * (there.cost_usd - here.cost_usd)
+    switch = there.switch_cost_usd - here.switch_cost_usd
+    return Staying(incumbent, rival, saving, knobs.min_margin + knobs.cost_weight * switch, switch)
 
 
 def _drawn(probabilities: Mapping[str, float], draw: float) -> str:
@@ -109,4 +183,5 @@ def _drawn(probabilities: Mapping[str, float], draw: float) -> str:
         passed += probabilities[name]
         if draw < passed:
             return name
-    return max(probabilities)  # only rounding can bring a draw here
+    # Only rounding can bring a draw here.
+    return max(name for name, probability in probabilities.items() if probability > 0)

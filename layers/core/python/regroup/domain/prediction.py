@@ -1,6 +1,6 @@
 """Predict what every candidate's answer to a query would earn, and how long it would be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class Prediction:
     """Predicted reward by candidate, in [0, 1] but for extrapolation."""
     output_tokens: dict[str, float]
     """Predicted length of the answer by candidate."""
+    reward_errors: dict[str, float] = field(default_factory=dict)
+    """Standard errors of the predicted rewards; empty where the artifact knows none."""
+    choice_errors: dict[str, float] = field(default_factory=dict)
+    """The same, as far as they bear on which candidate is best."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,354 @@
+"""Decide who answers a request: mask, prediction, conversation, policy and chance."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import ceil
+
+from classifier.ask import Ask, Rules
+from classifier.predictor import Predictor
+from classifier.releases import Live, Releases
+from classifier.sessions import Sessions
+from regroup.domain.budget import MICRO, Amount, budget_day
+from regroup.domain.catalog import Candidate, Catalog
+from regroup.domain.chat import ChatRequest, Image
+from regroup.domain.conversation import Session, is_bare, session_name
+from regroup.domain.decision import Arm, CacheState, Confidence, Decision
+from regroup.domain.fallback import Cooldowns
+from regroup.domain.mask import (
+    TOKEN_MARGIN,
+    Hurdle,
+    Needs,
+    find_hurdles,
+    find_lasting_hurdle,
+    needs_of,
+)
+from regroup.domain.policy import (
+    Choice,
+    Exploration,
+    Knobs,
+    Offer,
+    Reason,
+    choose,
+    draw_for,
+    mix,
+)
+from regroup.domain.prediction import Prediction
+from regroup.domain.query import query_from_turns
+from regroup.errors import (
+    ArtifactIncompatibleError,
+    BudgetExhaustedError,
+    UnprocessableError,
+)
+from regroup.ports import Clock, Telemetry
+
+GUESSED_OUTPUT_TOKENS = 256.0
+"""Expected length of an answer while no artifact says better."""
+
+DEFAULT_MAX_TOKENS = 4096
+"""The output cap of a request that names none, where the time allows as much."""
+_LEAST_MAX_TOKENS = 256
+
+type Closed = Callable[[Mapping[str, Amount]], Collection[str]]
+"""From the most that a call may use, by candidate, to those that the budget cannot pay for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One request with all that is the same whichever version decides."""
+
+    ask: Ask
+    decision_id: str
+    now: float
+    needs: Needs
+    max_tokens: Mapping[str, int]
+    dearest: Mapping[str, Amount]
+    session_name: str
+    session: Session | None
+    closed: Closed
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one version makes of a request."""
+
+    predictor: Predictor | None
+    prediction: Prediction | None
+    cache: CacheState
+    mask: dict[str, Hurdle | None]
+    offers: dict[str, Offer]
+    choice: Choice
+
+
+@dataclass(slots=True)
+class Decider:
+    """Decides; asks nobody and writes nothing down."""
+
+    catalog: Catalog
+    releases: Releases
+    sessions: Sessions
+    cooldowns: Cooldowns
+    telemetry: Telemetry
+    clock: Clock
+    new_id: Callable[[], str]
+    rules: Rules
+
+    def decide(self, ask: Ask, *, seconds: float, closed: Closed = lambda _dearest: ()) -> Decision:
+        """Return who answers, and why.
+
+        Args:
+            ask: the request.
+            seconds: what is left until the answer must have ended; bounds its length.
+            closed: says whom the key's budget cannot pay for.
+
+        Raises:
+            UnprocessableError: no candidate can serve the request; the message says why of each.
+            BudgetExhaustedError: some could, but for the key's budget.
+        """
+        case = self._case(ask, seconds, closed)
+        live = self.releases.current()
+        if ask.candidate is not None:
+            return self._named(case, ask.candidate, live)
+        views = self._views(case, live)
+        arm = live.arm_of(case.session_name) if "challenger" in views else "champion"
+        view = views[arm]
+        arms = {name: one.choice.probabilities for name, one in views.items()}
+        behaviour = arms[arm]
+        if live.mode == "canary" and "challenger" in arms:
+            behaviour = mix(arms["champion"], arms["challenger"], live.share)
+        return Decision(
+            decision_id=case.decision_id,
+            version=view.predictor.digest if view.predictor else None,
+            preset=ask.preset or self.rules.default_preset,
+            choice=view.choice,
+            mask=view.mask,
+            prediction=view.prediction,
+            expected_costs_usd={
+                name: offer.cost_usd + offer.switch_cost_usd for name, offer in view.offers.items()
+            },
+            cache=view.cache,
+            explore_allowed=ask.explore,
+            dearest=case.dearest,
+            max_tokens=case.max_tokens,
+            session_name=case.session_name,
+            session=case.session,
+            arm=arm,
+            arms=arms,
+            challenger=live.challenger.digest if live.challenger else None,
+            behaviour=behaviour,
+            confidence=_confidence(view) if ask.explain else None,
+        )
+
+    def _case(self, ask: Ask, seconds: float, closed: Closed) -> _Case:
+        now = self.clock.wall()
+        places = tuple(p for p in (self.rules.residency, ask.residency) if p is not None)
+        today = datetime.fromtimestamp(now, UTC).date()
+        needs = needs_of(ask.chat, today, residencies=places, only=ask.candidates)
+        everyone = self.catalog.candidates
+        caps = {name: _max_tokens(one, ask.chat, seconds) for name, one in everyone.items()}
+        name = session_name(ask.chat, key_id=ask.key_id, session_id=ask.session_id)
+        # The first request of a conversation has none, unless the caller says so: many begin alike.
+        known = ask.session_id is not None or ask.chat.is_continued
+        return _Case(
+            ask=ask,
+            decision_id=self.new_id(),
+            now=now,
+            needs=needs,
+            max_tokens=caps,
+            dearest={n: _dearest(one, needs, caps[n]) for n, one in everyone.items()},
+            session_name=name,
+            session=self.sessions.recall(name, now) if known else None,
+            closed=closed,
+        )
+
+    def _named(self, case: _Case, name: str, live: Live) -> Decision:
+        candidate = self.catalog.candidates[name]
+        hurdle = find_lasting_hurdle(candidate, case.needs)
+        if hurdle is None and name in self._over_cap(case):
+            hurdle = Hurdle.COST_CAP
+        if hurdle is not None:
+            raise UnprocessableError(
+                f"{name} cannot serve this request ({hurdle}); use the model name `regroup` "
+                "to let the router find one that can.",
+                code="no_candidate",
+                param="model",
+            )
+        everyone = self.catalog.candidates
+        able = [n for n, one in everyone.items() if find_lasting_hurdle(one, case.needs) is None]
+        if name in case.closed({n: case.dearest[n] for n in able}):
+            raise exhausted(case.now, self.rules)
+        offer = self._offer(case, name, None)
+        return Decision(
+            decision_id=case.decision_id,
+            version=live.champion.digest if live.champion else None,
+            preset="none",
+            choice=Choice(name, Reason.NAMED, {name: 1.0}, (name,)),
+            mask={name: None},
+            prediction=None,
+            expected_costs_usd={name: offer.cost_usd + offer.switch_cost_usd},
+            cache=CacheState.UNUSED,
+            explore_allowed=False,
+            dearest=case.dearest,
+            max_tokens=case.max_tokens,
+            session_name=case.session_name,
+            session=case.session,
+            arms={"champion": {name: 1.0}},
+            behaviour={name: 1.0},
+        )
+
+    def _views(self, case: _Case, live: Live) -> dict[Arm, _View]:
+        views: dict[Arm, _View] = {"champion": self._view(case, live.champion)}
+        if live.challenger is not None:
+            try:
+                views["challenger"] = self._view(case, live.challenger)
+            except (UnprocessableError, BudgetExhaustedError):
+                # It may know other candidates; what the champion can serve is served.
+                self.telemetry.count("ChallengerPassed")
+        return views
+
+    def _view(self, case: _Case, predictor: Predictor | None) -> _View:
+        prediction, cache = self._predict(case, predictor)
+        mask = find_hurdles(
+            self.catalog,
+            case.needs,
+            scored=self.catalog.names if prediction is None else prediction.rewards,
+            cooling=self.cooldowns.resting(self.clock.monotonic()),
+            over_cap=self._over_cap(case),
+            closed=lambda able: case.closed({name: case.dearest[name] for name in able}),
+        )
+        able = [name for name, hurdle in mask.items() if hurdle is None]
+        if not able:
+            raise self._nobody(mask, case.now)
+        offers = {name: self._offer(case, name, prediction) for name in able}
+        if predictor is None or prediction is None:
+            choice = self._blind_choice(offers, predictor)
+        else:
+            knobs = self._knobs(case, predictor, frozenset(offers))
+            choice = choose(offers, knobs, draw=draw_for(case.decision_id))
+        return _View(predictor, prediction, cache, mask, offers, choice)
+
+    def _predict(
+        self, case: _Case, predictor: Predictor | None
+    ) -> tuple[Prediction | None, CacheState]:
+        if predictor is None:
+            return None, CacheState.UNUSED
+        try:
+            return predictor.predict(query_from_turns(case.ask.chat.turns), case.now)
+        except ArtifactIncompatibleError:
+            # Never a wrong choice for a broken embedding: the default candidate answers.
+            self.telemetry.count("PredictionFailed")
+            return None, CacheState.UNUSED
+
+    def _blind_choice(self, offers: Mapping[str, Offer], predictor: Predictor | None) -> Choice:
+        priced = {name: replace(offer, reward=0.0) for name, offer in offers.items()}
+        knobs = Knobs(1.0, self.rules.default_candidate, float("inf"))
+        reason = Reason.NO_ARTIFACT if predictor is None else Reason.NOT_FINITE
+        return replace(choose(priced, knobs, draw=0.0), reason=reason)
+
+    def _knobs(self, case: _Case, predictor: Predictor, able: frozenset[str]) -> Knobs:
+        ask, manifest = case.ask, predictor.manifest
+        tuned = manifest.presets[ask.preset or self.rules.default_preset]
+        # A weight of the request's own is no preset, so no preset's margin fits it.
+        margin = tuned.min_margin if ask.cost_weight is None else None
+        incumbent = case.session.model if case.session is not None else None
+        if incumbent not in able:
+            incumbent = None
+        if margin is None:
+            margin = manifest.min_margin
+        if incumbent is not None and _goes_on(ask.chat):
+            margin = float("inf")
+        return Knobs(
+            cost_weight=tuned.cost_weight if ask.cost_weight is None else ask.cost_weight,
+            default=manifest.default_candidate,
+            min_margin=margin,
+            incumbent=incumbent,
+            # A conversation is explored at its beginning: what tries models mid-way breaks it.
+            exploration=self._exploration(case) if ask.explore and incumbent is None else _NONE,
+        )
+
+    def _exploration(self, case: _Case) -> Exploration:
+        cap = self.rules.explore_max_cost_usd
+        among = None
+        if cap is not None:
+            affordable = (n for n, most in case.dearest.items() if most.usd_micros <= cap * MICRO)
+            among = frozenset(affordable)
+        return Exploration(self.rules.explore_share, self.rules.explore_floor, among)
+
+    def _offer(self, case: _Case, name: str, prediction: Prediction | None) -> Offer:
+        candidate = self.catalog.candidates[name]
+        output = GUESSED_OUTPUT_TOKENS if prediction is None else prediction.output_tokens[name]
+        output = min(output, case.max_tokens[name])
+        size = case.needs.input_tokens(candidate)
+        reward = 0.0 if prediction is None else prediction.rewards[name]
+        cold = candidate.cost_usd(size, output)
+        cached = min(self._warm_tokens(case), size)
+        if candidate.capabilities.prompt_cache is None or cached == 0:
+            return Offer(reward, cold)
+        warm = min(cold, candidate.cost_usd(size - cached, output, cache_read_tokens=cached))
+        is_warm = case.session is not None and case.session.model == name
+        return Offer(reward, warm, 0.0 if is_warm else cold - warm)
+
+    def _warm_tokens(self, case: _Case) -> int:
+        session = case.session
+        if session is None or session.model not in self.catalog.candidates:
+            return 0
+        return session.warm_tokens(self.catalog.candidates[session.model], case.now)
+
+    def _over_cap(self, case: _Case) -> set[str]:
+        cap = case.ask.max_cost_usd
+        if cap is None:
+            return set()
+        return {name for name, most in case.dearest.items() if most.usd_micros > cap * MICRO}
+
+    def _nobody(
+        self, mask: Mapping[str, Hurdle | None], now: float
+    ) -> UnprocessableError | BudgetExhaustedError:
+        if Hurdle.BUDGET in mask.values():
+            return exhausted(now, self.rules)
+        reasons = ", ".join(f"{name}: {hurdle}" for name, hurdle in mask.items())
+        return UnprocessableError(
+            f"No candidate can serve this request ({reasons}).", code="no_candidate"
+        )
+
+
+_NONE = Exploration()
+
+
+def exhausted(now: float, rules: Rules) -> BudgetExhaustedError:
+    """Return the error of a key whose budget of the day holds no more."""
+    day = budget_day(now, rules.timezone)
+    reset = datetime.fromtimestamp(day.ends_at, rules.timezone)
+    return BudgetExhaustedError(
+        f"The budget of this key for {day.name} cannot hold this request; it is whole again at "
+        f"{reset.isoformat()}. A lower `max_tokens` needs less of it.",
+        retry_after_seconds=ceil(day.ends_at - now),
+    )
+
+
+def _confidence(view: _View) -> Confidence | None:
+    if view.predictor is None or view.prediction is None:
+        return None
+    return view.predictor.confidence(view.prediction, view.choice.candidate, tuple(view.offers))
+
+
+def _goes_on(chat: ChatRequest) -> bool:
+    """Tell whether the request only continues: "yes", or the results of tools that were called."""
+    last = next(turn for turn in reversed(chat.turns) if turn.role == "user")
+    shows = any(isinstance(block, Image) for block in last.content)
+    return is_bare(last.text) and not shows
+
+
+def _max_tokens(candidate: Candidate, chat: ChatRequest, seconds: float) -> int:
+    """Return the output cap of a call: as asked, else as much as fits into the time."""
+    wanted = chat.max_tokens
+    if wanted is None:
+        fitting = int(candidate.output_tokens_per_second * seconds)
+        wanted = min(DEFAULT_MAX_TOKENS, max(_LEAST_MAX_TOKENS, fitting))
+    return min(wanted, candidate.max_output_tokens)
+
+
+def _dearest(candidate: Candidate, needs: Needs, max_tokens: int) -> Amount:
+    """Return the most that a call may use, rounded up: its prompt by estimate and all output."""
+    prompt = ceil(needs.input_tokens(candidate) * TOKEN_MARGIN)
+    usd = candidate.dearest_usd(prompt, max_tokens)
+    return Amount(ceil(usd * MICRO), prompt + max_tokens)

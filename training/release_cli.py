@@ -1,0 +1,144 @@
+"""The commands around the pointer: publish, challenge, promote, withdraw, rollback and status."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from regroup.adapters.object_store import open_object
+from regroup.domain.pointer import Pointer
+from regroup.errors import ArtifactNotFoundError
+from training.publish import ALLOWED_LOSS, publish, status
+from training.release import challenge, promote, rollback, withdraw
+from training.tables import artifact_table
+
+# Typer reads no `type` statements: it would take these for arguments without help.
+ArtifactOption = Annotated[Path, typer.Option(help="Folder that `train` wrote.")]
+ToOption = Annotated[
+    str, typer.Option(help="The pointer: s3://bucket/prefix/pointer.json or file:.")
+]
+WhyOption = Annotated[str, typer.Option(help="Goes into the pointer.")]
+WhoOption = Annotated[str | None, typer.Option(help="Goes into the pointer. Default: you.")]
+LossOption = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="Reward it may lose to the live router at worst."),
+]
+
+release_app = typer.Typer()
+console = Console()
+
+
+@release_app.command(name="publish")
+def publish_command(
+    artifact: ArtifactOption,
+    to: ToOption,
+    why: WhyOption,
+    who: WhoOption = None,
+    allowed_loss: LossOption = ALLOWED_LOSS,
+    force: Annotated[
+        str | None,
+        typer.Option(help="Publish against the gate; this reason goes into the manifest."),
+    ] = None,
+) -> None:
+    """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
+    store, key = open_object(to)
+    _show(
+        publish(
+            artifact,
+            store,
+            key,
+            who=who or getpass.getuser(),
+            why=why,
+            allowed_loss=allowed_loss,
+            force=force,
+        )
+    )
+
+
+@release_app.command(name="challenge")
+def challenge_command(
+    artifact: ArtifactOption,
+    to: ToOption,
+    mode: Annotated[
+        Literal["shadow", "canary"],
+        typer.Option(help="A shadow predicts and decides nothing; a canary decides its share."),
+    ],
+    why: WhyOption,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Part of the conversations a canary decides, above 0. Default: 0.1."),
+    ] = None,
+    who: WhoOption = None,
+    force: Annotated[
+        str | None,
+        typer.Option(help="A canary against the gate; this reason goes into the manifest."),
+    ] = None,
+) -> None:
+    """Try an artifact beside the live router, as a shadow or on a share of the conversations."""
+    store, key = open_object(to)
+    if share is None:
+        share = 0.1 if mode == "canary" else 0.0
+    who = who or getpass.getuser()
+    _show(challenge(artifact, store, key, mode=mode, share=share, who=who, why=why, force=force))
+
+
+@release_app.command(name="promote")
+def promote_command(
+    to: ToOption,
+    why: WhyOption,
+    who: WhoOption = None,
+    allowed_loss: LossOption = ALLOWED_LOSS,
+    force: Annotated[
+        str | None,
+        typer.Option(help="Promote against the gate; this reason goes into the pointer."),
+    ] = None,
+) -> None:
+    """Make the challenger the live router, if it is shown to pay and to keep up with it."""
+    store, key = open_object(to)
+    who = who or getpass.getuser()
+    _show(promote(store, key, who=who, why=why, force=force, allowed_loss=allowed_loss))
+
+
+@release_app.command(name="withdraw")
+def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
+    """Take the challenger back; the live router stays."""
+    store, key = open_object(to)
+    _show(withdraw(store, key, who=who or getpass.getuser(), why=why))
+
+
+@release_app.command(name="rollback")
+def rollback_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
+    """Make the router before this one live again; once more takes that back."""
+    store, key = open_object(to)
+    _show(rollback(store, key, who=who or getpass.getuser(), why=why))
+
+
+@release_app.command(name="status")
+def status_command(
+    pointer: Annotated[str, typer.Option(help="s3://bucket/prefix/pointer.json or file:.")],
+) -> None:
+    """Show which router is live, and what was measured of it."""
+    store, key = open_object(pointer)
+    try:
+        live = status(store, key)
+    except ArtifactNotFoundError as error:
+        console.print(f"no router is live: {error}", highlight=False, markup=False, soft_wrap=True)
+        return
+    _show(live.pointer)
+    console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
+    if live.manifest.forced is not None:
+        console.print(f"forced: {live.manifest.forced}", highlight=False, markup=False)
+    console.print(artifact_table(live.manifest))
+    console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
+
+
+def _show(pointer: Pointer) -> None:
+    console.print(f"live: {pointer.champion}", soft_wrap=True)
+    console.print(f"before: {pointer.previous or 'nothing'}", soft_wrap=True)
+    if pointer.challenger is None:
+        console.print("challenger: none")
+        return
+    how = f"{pointer.mode} of {100 * pointer.share:g} %" if pointer.share else pointer.mode
+    console.print(f"challenger: {pointer.challenger}, {how}", soft_wrap=True)
