@@ -1,7 +1,7 @@
 """Set aside what a request may cost at most, before anything is asked, and settle afterwards."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from regroup.domain.budget import Amount, Budget, BudgetDay
@@ -14,20 +14,17 @@ type WhenUnknown = Literal["cheapest", "closed", "open"]
 NOTHING = Amount(0, 0)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Budgets:
-    """The budgets of all keys, and what this function instance last saw of each."""
+    """The budgets of all keys."""
 
     store: BudgetStore | None
     telemetry: Telemetry
     when_unknown: WhenUnknown = "cheapest"
-    spent: dict[str, tuple[str, Amount]] = field(default_factory=dict)
-    """By key id: the day and what was spent in it, as last seen."""
 
     def purse(self, key_id: str | None, budget: Budget, day: BudgetDay) -> "Purse":
         """Return what one request pays from."""
-        limited = budget if key_id is not None and self.store is not None else Budget()
-        return Purse(self, key_id or "", limited, day)
+        return Purse(self, key_id, budget, day)
 
 
 @dataclass(slots=True)
@@ -35,26 +32,36 @@ class Purse:
     """One request's money: amounts are set aside before a call, and settled once after it."""
 
     _budgets: Budgets
-    _key_id: str
+    _key_id: str | None
     _budget: Budget
     _day: BudgetDay
     held: Amount = NOTHING
     is_unknown: bool = False
     """Whether the budget could not be read."""
+    _spent: Amount | None = None
+    """By all requests of the key in this day, as last seen."""
     _settled: bool = False
 
     def closed(self, dearest: Mapping[str, Amount]) -> Collection[str]:
-        """Return the candidates that the budget cannot pay for, by what was last seen of it.
+        """Return the candidates that the budget cannot pay for.
 
         Args:
             dearest: the most that a call of each candidate still able may use.
+
+        Raises:
+            BudgetUnknownError: the budget cannot be read, and nobody may answer then.
         """
-        if self.is_unknown:
-            cheapest = min(dearest, key=lambda n: (dearest[n].usd_micros, n), default="")
-            return dearest.keys() - {cheapest}
-        day, spent = self._budgets.spent.get(self._key_id, ("", NOTHING))
-        if day != self._day.name:
-            spent = NOTHING
+        store, key_id = self._budgets.store, self._key_id
+        if store is None or key_id is None or not self._budget:
+            return ()
+        if self._spent is None and not self.is_unknown:
+            try:
+                self._spent = store.spent(key_id, self._day)
+            except StoreError as error:
+                self._go_on_blindly(error)
+        if self._spent is None:
+            return self._closed_blindly(dearest)
+        spent = self._spent
         return {name for name, most in dearest.items() if not self._budget.holds(most, spent)}
 
     def hold(self, most: Amount) -> bool:
@@ -65,40 +72,46 @@ class Purse:
         Raises:
             BudgetUnknownError: the budget cannot be read, and nobody may answer then.
         """
+        store, key_id = self._budgets.store, self._key_id
+        if store is None or key_id is None or not self._budget or self.is_unknown:
+            return True
         missing = most - self.held
         more = Amount(max(0, missing.usd_micros), max(0, missing.tokens))
-        store = self._budgets.store
-        if not self._budget or store is None or self.is_unknown or more == NOTHING:
+        if more == NOTHING:
             return True
         try:
-            holding = store.hold(self._key_id, more, self._budget, self._day)
+            holding = store.hold(key_id, more, self._budget, self._day)
         except StoreError as error:
-            return self._go_on_blindly(error)
-        self._budgets.spent[self._key_id] = (self._day.name, holding.spent)
+            self._go_on_blindly(error)
+            # Under `cheapest` it is decided again, now that the dear candidates are closed.
+            return self._budgets.when_unknown == "open"
+        # Others may have spent meanwhile.
+        self._spent = holding.spent
         if holding.granted:
-            self.held = Amount(
-                self.held.usd_micros + more.usd_micros, self.held.tokens + more.tokens
-            )
+            self.held += more
         return holding.granted
 
     def settle(self, used: Amount | None) -> None:
         """Give back what was set aside and not used; None: nobody knows what was, so keep all."""
-        if self._settled or self._budgets.store is None or self.held == NOTHING:
+        store, key_id = self._budgets.store, self._key_id
+        change = NOTHING if used is None else used - self.held
+        if self._settled or store is None or key_id is None or NOTHING in (self.held, change):
             return
         self._settled = True
-        change = NOTHING if used is None else used - self.held
-        if change == NOTHING:
-            return
         try:
-            self._budgets.store.settle(self._key_id, change, self._day)
+            store.settle(key_id, change, self._day)
         except StoreError:
             # What was set aside stays so until midnight: too much is counted, never too little.
             self._budgets.telemetry.count("BudgetNotSettled")
 
-    def _go_on_blindly(self, error: StoreError) -> bool:
+    def _closed_blindly(self, dearest: Mapping[str, Amount]) -> Collection[str]:
+        if self._budgets.when_unknown == "open":
+            return ()
+        cheapest = min(dearest, key=lambda name: (dearest[name].usd_micros, name), default=None)
+        return {name for name in dearest if name != cheapest}
+
+    def _go_on_blindly(self, error: StoreError) -> None:
         self._budgets.telemetry.count("BudgetUnknown")
         if self._budgets.when_unknown == "closed":
             raise BudgetUnknownError("the budget could not be read") from error
-        self.is_unknown = True
-        # Under `cheapest` the caller decides again, now that the dear candidates are closed.
-        return self._budgets.when_unknown == "open"
+        self.is_unknown, self._spent = True, None

@@ -60,15 +60,8 @@ class RouteService:
             DeadlineError: the time was up before one answered.
         """
         started = self.clock.monotonic()
-        purse = self._purse(ask)
-        try:
-            decision = self._decide(ask, deadline.at - started, purse)
-        except RequestError as error:
-            self._note_refusal(ask, error)
-            if purse.is_unknown and isinstance(error, BudgetExhaustedError):
-                raise BudgetUnknownError("the budget could not be read") from error
-            raise
-        query = query_from_turns(ask.chat.turns).text
+        purse, query = self._purse(ask), query_from_turns(ask.chat.turns).text
+        decision = self._decide_and_hold(ask, deadline.at - started, purse)
         record = Record(self.recorder, decision, purse, ask.key_id, query, started)
         try:
             begun = self.caller.begin(
@@ -88,19 +81,32 @@ class RouteService:
         day = budget_day(self.clock.wall(), self.rules.timezone)
         return self.budgets.purse(ask.key_id, ask.budget, day)
 
-    def _decide(self, ask: Ask, seconds: float, purse: Purse) -> Decision:
+    def _decide_and_hold(self, ask: Ask, seconds: float, purse: Purse) -> Decision:
+        try:
+            return self._affordable(ask, seconds, purse)
+        except BudgetExhaustedError as error:
+            self._note_refusal(ask, error.status, error.code)
+            if purse.is_unknown:
+                # Only the cheapest is open, and the request wants another.
+                raise BudgetUnknownError("the budget could not be read") from error
+            raise
+        except RequestError as error:
+            self._note_refusal(ask, error.status, error.code)
+            raise
+
+    def _affordable(self, ask: Ask, seconds: float, purse: Purse) -> Decision:
         """Decide for a candidate that the budget holds, and set aside the most it may cost."""
         for _ in range(_BUDGET_TRIES):
             decision = self.decider.decide(ask, seconds=seconds, closed=purse.closed)
             if purse.hold(decision.dearest[decision.choice.candidate]):
                 return decision
-            # What was drawn by chance could not be paid for. A second draw would not have the
-            # probabilities of the first, so there is none.
+            # Others spent the money meanwhile. A second draw would not have the probabilities of
+            # the first, so there is none.
             ask = replace(ask, explore=False)
         raise exhausted(self.clock.wall(), self.rules)
 
-    def _note_refusal(self, ask: Ask, error: RequestError) -> None:
+    def _note_refusal(self, ask: Ask, status: int, code: str) -> None:
         """Leave a line of a request that nobody was asked about."""
         self.telemetry.count("Refused")
         line = {"event": "refused", "at": round(self.clock.wall(), 3), "key_id": ask.key_id}
-        self.telemetry.event({**line, "status": error.status, "code": error.code})
+        self.telemetry.event({**line, "status": status, "code": code})

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
+from classifier.patience import PatientEvents
 from regroup.adapters.bedrock import TIMEOUT_LADDER_SECONDS, BedrockChatModel, ladder_rung
 from regroup.domain.catalog import Candidate, Capabilities, Prices
 from regroup.domain.chat import (
@@ -61,6 +62,7 @@ from tests.local.bedrock import (
     Request,
     Reset,
     ResetMidStream,
+    Stall,
     Status,
     StreamException,
     Throttle,
@@ -459,3 +461,23 @@ def test_no_answer_at_all_surfaces_as_anything_but_an_upstream_error(
     _, error = take_until_error(ask(model))
 
     assert isinstance(error, UpstreamUnavailableError)
+
+
+def test_a_stream_that_falls_silent_late_is_given_up_when_the_time_is_up(
+    bedrock: LoopbackBedrock, model: BedrockChatModel
+) -> None:
+    # The SDK waits through any silence shorter than its own timeout of five seconds.
+    bedrock.plan(MODEL, [Stall(FIRST_TEXT, seconds=4)])
+    events = PatientEvents(ask(model))
+    assert events.next_within(5) == TextDelta("one")
+
+    with pytest.raises(UpstreamTimeoutError):
+        events.next_within(0.05)
+
+
+def test_a_candidate_that_is_silent_from_the_start_is_given_up_when_the_time_is_up(
+    bedrock: LoopbackBedrock, model: BedrockChatModel
+) -> None:
+    bedrock.plan(MODEL, [Delay(4)])
+    with pytest.raises(UpstreamTimeoutError):
+        PatientEvents(ask(model)).next_within(0.05)

@@ -49,6 +49,7 @@ __all__ = [
     "Reset",
     "ResetMidStream",
     "Responder",
+    "Stall",
     "Status",
     "StreamException",
     "Throttle",
@@ -125,7 +126,15 @@ class StreamException:
     message: str = "broke off as planned"
 
 
-type Fault = Ok | Status | Delay | Reset | ResetMidStream | Garbage | StreamException
+@dataclass(frozen=True)
+class Stall:
+    """Send some events, then nothing for a while, then the rest (ConverseStream only)."""
+
+    after_events: int
+    seconds: float
+
+
+type Fault = Ok | Status | Delay | Reset | ResetMidStream | Garbage | Stall | StreamException
 
 # Close at once and drop what is unsent: the other side sees a reset.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -330,7 +339,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, StreamException):
             frames.append(eventstream.exception(_lower_first(fault.error_type), fault.message))
         self._head(200, eventstream.CONTENT_TYPE, {"Transfer-Encoding": "chunked"})
-        for frame in frames:
+        for number, frame in enumerate(frames):
+            if isinstance(fault, Stall) and number == fault.after_events:
+                self._closes_within(fault.seconds)
             self._chunk(frame)
         if isinstance(fault, ResetMidStream):
             self._reset()

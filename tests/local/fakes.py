@@ -205,20 +205,29 @@ class FakeDecisions:
 class FakeBudgets:
     """What keys spent, by key and day, counted under a lock; may be told to fail."""
 
-    spent: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    counts: dict[tuple[str, str], Amount] = field(default_factory=dict)
     fails: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spent_by(self, key_id: str, day: str) -> Amount:
+        """Return the count, whether or not the store is told to fail."""
+        return self.counts.get((key_id, day), Amount(0, 0))
+
+    def spent(self, key_id: str, day: BudgetDay) -> Amount:
+        """Return what was counted."""
+        if self.fails:
+            raise StoreError("the fake budgets cannot be read")
+        return self.spent_by(key_id, day.name)
 
     def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
         """Set aside if it fits."""
         if self.fails:
             raise StoreError("the fake budgets cannot be read")
         with self._lock:
-            before = self.spent.get((key_id, day.name), Amount(0, 0))
+            before = self.spent_by(key_id, day.name)
             if not budget.holds(amount, before):
                 return Holding(False, before)
-            after = Amount(before.usd_micros + amount.usd_micros, before.tokens + amount.tokens)
-            self.spent[key_id, day.name] = after
+            after = self.counts[key_id, day.name] = before + amount
             return Holding(True, after)
 
     def settle(self, key_id: str, change: Amount, day: BudgetDay) -> None:
@@ -226,10 +235,7 @@ class FakeBudgets:
         if self.fails:
             raise StoreError("the fake budgets cannot be written")
         with self._lock:
-            before = self.spent[key_id, day.name]
-            self.spent[key_id, day.name] = Amount(
-                before.usd_micros + change.usd_micros, before.tokens + change.tokens
-            )
+            self.counts[key_id, day.name] += change
 
 
 @dataclass(slots=True)

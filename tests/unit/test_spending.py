@@ -1,7 +1,8 @@
 """A key's budget: what is set aside, what is given back, and who is closed when it runs out."""
 
 import threading
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 import pytest
@@ -10,8 +11,18 @@ from hypothesis import strategies as st
 
 from classifier.budgets import WhenUnknown
 from regroup.domain.budget import MICRO, Amount, Budget, budget_day
-from regroup.domain.catalog import Catalog
-from regroup.domain.chat import Answer, ChatRequest, Metered, Stop, TextDelta, Usage, fold, said
+from regroup.domain.catalog import Candidate, Catalog
+from regroup.domain.chat import (
+    Answer,
+    ChatEvent,
+    ChatRequest,
+    Metered,
+    Stop,
+    TextDelta,
+    Usage,
+    fold,
+    said,
+)
 from regroup.errors import (
     BudgetExhaustedError,
     BudgetUnknownError,
@@ -36,7 +47,7 @@ def answer(world: World, budget: Budget, **changes: object) -> Answer:
 
 
 def spent(world: World) -> Amount:
-    return world.budgets.spent.get(("key-1", DAY), Amount(0, 0))
+    return world.budgets.spent_by("key-1", DAY)
 
 
 def use_all(world: World, name: str, times: int = 1) -> None:
@@ -48,7 +59,7 @@ def use_all(world: World, name: str, times: int = 1) -> None:
 def test_without_a_budget_nothing_is_counted() -> None:
     world = small_world()
     answer(world, Budget())
-    assert world.budgets.spent == {}
+    assert world.budgets.counts == {}
 
 
 def test_the_most_a_call_may_cost_is_set_aside_and_the_rest_given_back() -> None:
@@ -131,6 +142,18 @@ def test_dear_candidates_close_first() -> None:
     }
 
 
+def test_room_that_others_gave_back_is_seen_at_once() -> None:
+    world = small_world()
+    budget, day = Budget(tokens=20), budget_day(world.clock.wall, UTC)
+    # Another instance has set all of it aside...
+    world.budgets.hold("key-1", Amount(20, 20), budget, day)
+    with pytest.raises(BudgetExhaustedError):
+        answer(world, budget, preset="economy")
+    # ...and gives it back.
+    world.budgets.settle("key-1", Amount(-20, -20), day)
+    answer(world, budget, preset="economy")
+
+
 def test_the_next_day_is_whole_again_and_the_error_says_when() -> None:
     world = small_world()
     use_all(world, "small", 2)
@@ -158,20 +181,31 @@ def test_a_fallback_to_a_dearer_candidate_must_fit_as_well() -> None:
     assert spent(world) == Amount(0, 0)
 
 
-def test_a_candidate_that_others_made_too_dear_meanwhile_is_passed_over() -> None:
+@dataclass(slots=True)
+class Meanwhile:
+    """A chat model during whose calls another request of the key spends."""
+
+    world: World
+    budget: Budget
+
+    def stream(
+        self, candidate: Candidate, request: ChatRequest, *, timeout_seconds: float
+    ) -> Iterator[ChatEvent]:
+        day = budget_day(self.world.clock.wall, UTC)
+        self.world.budgets.hold("key-1", Amount(30, 1), self.budget, day)
+        model = self.world.chat_model
+        return model.stream(candidate, request, timeout_seconds=timeout_seconds)
+
+
+def test_a_fallback_that_others_made_too_dear_meanwhile_is_passed_over() -> None:
     world = small_world()
+    # small takes 20 of it; medium would need 80, and 50 are left.
     budget = Budget(usd_micros=100)
     world.chat_model.plan("small", [UpstreamThrottledError("small")])
-    request = replace(ask(), chat=SHORT, budget=budget, preset="economy")
-    decider = world.service.decider
-    purse = world.service.budgets.purse("key-1", budget, budget_day(world.clock.wall, UTC))
-    decision = decider.decide(request, seconds=28.0, closed=purse.closed)
-    assert decision.choice.ranking == ("small", "medium")
-    # Another request of the key takes the room that medium would need.
-    world.budgets.hold("key-1", Amount(30, 1), budget, budget_day(world.clock.wall, UTC))
+    world.service.caller.chat_model = Meanwhile(world, budget)
 
     with pytest.raises(NoAnswerError):
-        fold(world.service.answer(request, world.deadline()))
+        answer(world, budget, preset="economy")
 
     assert world.line["attempts"] == [
         {"model": "small", "error": "throttled"},

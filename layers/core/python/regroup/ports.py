@@ -80,6 +80,14 @@ class SessionStore(Protocol):
 class BudgetStore(Protocol):
     """Counts what keys spend in a day."""
 
+    def spent(self, key_id: str, day: BudgetDay) -> Amount:
+        """Return what a key has spent and set aside in a day.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        ...
+
     def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
         """Set an amount aside if the budget holds it, in one step that no other comes between.
 

@@ -14,6 +14,10 @@ class Amount:
     usd_micros: int
     tokens: int
 
+    def __add__(self, other: "Amount") -> "Amount":
+        """Return both together."""
+        return Amount(self.usd_micros + other.usd_micros, self.tokens + other.tokens)
+
     def __sub__(self, other: "Amount") -> "Amount":
         """Return what this is more than another."""
         return Amount(self.usd_micros - other.usd_micros, self.tokens - other.tokens)
