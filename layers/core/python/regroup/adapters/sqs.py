@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from regroup.errors import StoreError
 
 if TYPE_CHECKING:
@@ -26,5 +24,6 @@ class SqsInteractionQueue:
             self._client.send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps(message, ensure_ascii=False)
             )
-        except (ClientError, BotoCoreError) as error:
+        # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
+        except Exception as error:
             raise StoreError("the interaction queue did not take a sample") from error
