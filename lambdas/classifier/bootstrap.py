@@ -93,7 +93,10 @@ def build_application(settings: Settings) -> Application:
     clock = Clock(wall=time.time, monotonic=time.monotonic)
     tables = _Tables(settings)
     queue, decisions = _queue(settings), tables.decisions()
-    cooldowns, sessions = Cooldowns(), Sessions(tables.sessions(), telemetry)
+    cooldowns, sessions = (
+        Cooldowns(),
+        Sessions(tables.sessions(), telemetry, settings.session_ttl_seconds),
+    )
     releases = Releases(
         _source(settings, catalog, telemetry, tables.predictions()),
         telemetry,

@@ -40,6 +40,8 @@ class Purse:
     """Whether the budget could not be read."""
     _spent: Amount | None = None
     """By all requests of the key in this day, as last seen."""
+    _least: Amount = NOTHING
+    """The most that a call of the cheapest candidate may use."""
     _settled: bool = False
 
     def closed(self, dearest: Mapping[str, Amount]) -> Collection[str]:
@@ -54,6 +56,7 @@ class Purse:
         store, key_id = self._budgets.store, self._key_id
         if store is None or key_id is None or not self._budget:
             return ()
+        self._least = min(dearest.values(), key=lambda most: most.usd_micros, default=NOTHING)
         if self._spent is None and not self.is_unknown:
             try:
                 self._spent = store.spent(key_id, self._day)
@@ -73,8 +76,12 @@ class Purse:
             BudgetUnknownError: the budget cannot be read, and nobody may answer then.
         """
         store, key_id = self._budgets.store, self._key_id
-        if store is None or key_id is None or not self._budget or self.is_unknown:
+        if store is None or key_id is None or not self._budget:
             return True
+        if self.is_unknown:
+            # A fallback may come here as well: under `cheapest` it leads to nobody dearer.
+            is_open = self._budgets.when_unknown == "open"
+            return is_open or most.usd_micros <= self._least.usd_micros
         missing = most - self.held
         more = Amount(max(0, missing.usd_micros), max(0, missing.tokens))
         if more == NOTHING:
@@ -95,7 +102,9 @@ class Purse:
         """Give back what was set aside and not used; None: nobody knows what was, so keep all."""
         store, key_id = self._budgets.store, self._key_id
         change = NOTHING if used is None else used - self.held
-        if self._settled or store is None or key_id is None or NOTHING in (self.held, change):
+        if self._settled or store is None or key_id is None or not self._budget:
+            return
+        if change == NOTHING:
             return
         self._settled = True
         try:

@@ -64,18 +64,19 @@ class Caller:
         """
         ranking = decision.choice.ranking
         for name in ranking:
-            seconds = deadline.attempt_seconds(self.clock.monotonic())
-            if seconds == 0.0:
-                raise DeadlineError("the time was up before a candidate answered")
             if not can_pay(name):
                 attempts.append(Attempt(name, UNPAID))
                 continue
+            # After the table was asked, which takes time as well.
+            seconds = deadline.attempt_seconds(self.clock.monotonic())
+            if seconds == 0.0:
+                raise DeadlineError("the time was up before a candidate answered")
             request = replace(chat, max_tokens=decision.max_tokens[name])
             try:
                 begun = self._attempt(name, request, seconds, last=name == ranking[-1])
             except UpstreamError as error:
                 attempts.append(Attempt(name, error.cause))
-                self._note_failure(name, error)
+                self.note_failure(name, error)
                 if not error.try_another:
                     raise
                 continue
@@ -97,7 +98,8 @@ class Caller:
             raise UpstreamUnavailableError(f"{name} sent an empty stream")
         return Begun(name, first, events)
 
-    def _note_failure(self, name: str, error: UpstreamError) -> None:
+    def note_failure(self, name: str, error: UpstreamError) -> None:
+        """Count a failure, and let the candidate rest where that helps."""
         self.telemetry.count(f"Upstream{error.cause.capitalize()}")
         if error.cools_down:
             self.cooldowns.rest(name, self.clock.monotonic())

@@ -36,7 +36,6 @@ from regroup.domain.policy import (
 from regroup.domain.prediction import Prediction
 from regroup.domain.query import query_from_turns
 from regroup.errors import (
-    ArtifactIncompatibleError,
     BudgetExhaustedError,
     UnprocessableError,
 )
@@ -108,13 +107,14 @@ class Decider:
         case = self._case(ask, seconds, closed)
         live = self.releases.current()
         if ask.candidate is not None:
-            return self._named(case, ask.candidate, live)
-        views = self._views(case, live)
-        arm = live.arm_of(case.session_name) if "challenger" in views else "champion"
+            return self._named(case, ask.candidate)
+        arm = live.arm_of(case.session_name)
+        views = self._views(case, live, arm)
+        arm = arm if arm in views else "champion"
         view = views[arm]
         arms = {name: one.choice.probabilities for name, one in views.items()}
         behaviour = arms[arm]
-        if live.mode == "canary" and "challenger" in arms:
+        if live.mode == "canary" and len(arms) == 2:
             behaviour = mix(arms["champion"], arms["challenger"], live.share)
         return Decision(
             decision_id=case.decision_id,
@@ -161,7 +161,7 @@ class Decider:
             closed=closed,
         )
 
-    def _named(self, case: _Case, name: str, live: Live) -> Decision:
+    def _named(self, case: _Case, name: str) -> Decision:
         candidate = self.catalog.candidates[name]
         hurdle = find_lasting_hurdle(candidate, case.needs)
         if hurdle is None and name in self._over_cap(case):
@@ -180,7 +180,7 @@ class Decider:
         offer = self._offer(case, name, None)
         return Decision(
             decision_id=case.decision_id,
-            version=live.champion.digest if live.champion else None,
+            version=None,
             preset="none",
             choice=Choice(name, Reason.NAMED, {name: 1.0}, (name,)),
             mask={name: None},
@@ -196,14 +196,20 @@ class Decider:
             behaviour={name: 1.0},
         )
 
-    def _views(self, case: _Case, live: Live) -> dict[Arm, _View]:
-        views: dict[Arm, _View] = {"champion": self._view(case, live.champion)}
+    def _views(self, case: _Case, live: Live, arm: Arm) -> dict[Arm, _View]:
+        views: dict[Arm, _View] = {}
         if live.challenger is not None:
             try:
                 views["challenger"] = self._view(case, live.challenger)
             except (UnprocessableError, BudgetExhaustedError):
                 # It may know other candidates; what the champion can serve is served.
                 self.telemetry.count("ChallengerPassed")
+        try:
+            views["champion"] = self._view(case, live.champion)
+        except (UnprocessableError, BudgetExhaustedError):
+            # Nor is a conversation that is the challenger's refused for the champion's sake.
+            if arm == "champion" or arm not in views:
+                raise
         return views
 
     def _view(self, case: _Case, predictor: Predictor | None) -> _View:
@@ -221,7 +227,7 @@ class Decider:
             raise self._nobody(mask, case.now)
         offers = {name: self._offer(case, name, prediction) for name in able}
         if predictor is None or prediction is None:
-            choice = self._blind_choice(offers, predictor)
+            choice = self._blind_choice(case, offers, predictor)
         else:
             knobs = self._knobs(case, predictor, frozenset(offers))
             choice = choose(offers, knobs, draw=draw_for(case.decision_id))
@@ -234,14 +240,19 @@ class Decider:
             return None, CacheState.UNUSED
         try:
             return predictor.predict(query_from_turns(case.ask.chat.turns), case.now)
-        except ArtifactIncompatibleError:
+        except Exception:  # onnxruntime's errors share no narrower root
             # Never a wrong choice for a broken embedding: the default candidate answers.
             self.telemetry.count("PredictionFailed")
             return None, CacheState.UNUSED
 
-    def _blind_choice(self, offers: Mapping[str, Offer], predictor: Predictor | None) -> Choice:
+    def _blind_choice(
+        self, case: _Case, offers: Mapping[str, Offer], predictor: Predictor | None
+    ) -> Choice:
         priced = {name: replace(offer, reward=0.0) for name, offer in offers.items()}
-        knobs = Knobs(1.0, self.rules.default_candidate, float("inf"))
+        default, known = self.rules.default_candidate, case.session
+        if known is not None and known.model in offers:
+            default = known.model
+        knobs = Knobs(1.0, default, float("inf"))
         reason = Reason.NO_ARTIFACT if predictor is None else Reason.NOT_FINITE
         return replace(choose(priced, knobs, draw=0.0), reason=reason)
 
@@ -263,7 +274,7 @@ class Decider:
             min_margin=margin,
             incumbent=incumbent,
             # A conversation is explored at its beginning: what tries models mid-way breaks it.
-            exploration=self._exploration(case) if ask.explore and incumbent is None else _NONE,
+            exploration=self._exploration(case) if ask.explore and case.session is None else _NONE,
         )
 
     def _exploration(self, case: _Case) -> Exploration:

@@ -70,10 +70,16 @@ def request_of(event: Mapping[str, Any], deadline: Deadline) -> Request:
 
 def proxy_response(response: Response) -> dict[str, Any]:
     """Return a response as the proxy demands it, the pieces of its body joined."""
+    try:
+        body = b"".join(response.body)
+    finally:
+        close = getattr(response.body, "close", None)
+        if close is not None:
+            close()
     return {
         "statusCode": response.status,
         "headers": dict(response.headers),
-        "body": b"".join(response.body).decode(),
+        "body": body.decode(),
         "isBase64Encoded": False,
     }
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ValidationError
@@ -122,8 +123,10 @@ class Api:
                 extension=extension,
             )
             return Response(200, headers | _EVENT_STREAM, _StreamBody(stream, chunks))
+        with closing(stream):
+            answer = fold(stream)
         content = completion(
-            fold(stream),
+            answer,
             completion_id=completion_id,
             model=stream.candidate,
             created=created,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from classifier.budgets import Purse
+from classifier.caller import UNPAID
 from classifier.patience import PatientEvents
 from classifier.sessions import Sessions
 from regroup.domain.budget import MICRO, Amount
@@ -25,6 +26,9 @@ from regroup.errors import (
     UpstreamTimeoutError,
 )
 from regroup.ports import Clock, DecisionStore, InteractionQueue, Telemetry
+
+_LATE_SECONDS = 0.4
+"""After the deadline: a write that begins later may end after the invocation does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Record:
     key_id: str | None
     query: str
     started: float
+    deadline: Deadline
     attempts: list[Attempt] = field(default_factory=list)
     first_byte_at: float | None = None
     usage: Usage | None = None
@@ -102,10 +107,18 @@ class Record:
         if outcome.answered_by is None:
             return
         # Also of an answer that its reader broke off: it may have been a bad one.
+        if self._is_late():
+            telemetry.count("RecordCut")
+            return
         self.recorder.keep(self._judgeable(outcome.answered_by, at), at)
-        if status == 200:
+        if status == 200 and not self._is_late():
             self._remember(outcome.answered_by, at)
+        if status == 200 and not self._is_late():
             self.recorder.sample(lambda: self._message(line), self.decision.decision_id)
+
+    def _is_late(self) -> bool:
+        """Tell whether what is kept back for these writes is nearly used up."""
+        return self.recorder.clock.monotonic() > self.deadline.at + _LATE_SECONDS
 
     def _remember(self, model: str, at: float) -> None:
         decision, usage = self.decision, self.usage or Usage()
@@ -127,13 +140,20 @@ class Record:
 
     def _used(self, cost: float | None) -> Amount | None:
         """Return what was used; None where a candidate began to answer and its count never came."""
+        lost = self._given_up()
         if self.first_byte_at is None:
-            return Amount(0, 0)
+            return lost
         if cost is None or self.usage is None:
             return None
         usage = self.usage
         tokens = usage.input + usage.output + usage.cache_read + usage.cache_write
-        return Amount(ceil(cost * MICRO), tokens)
+        return lost + Amount(ceil(cost * MICRO), tokens)
+
+    def _given_up(self) -> Amount:
+        """Return the most that attempts used which were given up before they began to answer."""
+        before = self.attempts if self.first_byte_at is None else self.attempts[:-1]
+        silent = (one for one in before if one.error == UpstreamTimeoutError.cause)
+        return sum((self.decision.dearest[one.candidate] for one in silent), Amount(0, 0))
 
     def _cost(self) -> float | None:
         if self.usage is None or not self.attempts:
@@ -166,11 +186,12 @@ class AnswerStream:
     _rest: PatientEvents
     _record: Record
     _deadline: Deadline
+    _note_failure: Callable[[str, UpstreamError], None]
 
     @property
     def tried(self) -> int:
         """How many candidates were asked until one began to answer."""
-        return len(self._record.attempts)
+        return sum(attempt.error != UNPAID for attempt in self._record.attempts)
 
     def __iter__(self) -> "AnswerStream":
         """Yield the events as the candidate sends them."""
@@ -215,6 +236,9 @@ class AnswerStream:
     def _broke(self, error: Exception) -> None:
         cause = error.cause if isinstance(error, UpstreamError) else "broken"
         self._record.attempts[-1] = Attempt(self.candidate, cause)
+        # That the time was up says nothing of the candidate: a long answer takes long.
+        if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeoutError):
+            self._note_failure(self.candidate, error)
         self._record.close(status=status_of(error))
 
 

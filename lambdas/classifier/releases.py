@@ -69,6 +69,10 @@ class Releases:
     is_degraded: bool = False
     """Whether the pointer names something that is not what decides here."""
     _tag: str | None = None
+    _refused: bool = False
+    """Whether the pointer of that tag named a version that was refused."""
+    _ready: dict[str, Predictor] = field(default_factory=dict)
+    """Loaded while the rest of a release could not be read."""
     _checked_at: float | None = None
     _checking: bool = False
 
@@ -78,7 +82,11 @@ class Releases:
         due = self._checked_at is None or now - self._checked_at >= self.check_seconds
         if self.source is not None and due and not self._checking:
             self._checked_at, self._checking = now, True
-            self.run(self._check)
+            try:
+                self.run(self._check)
+            except RuntimeError as error:  # no thread can be started
+                self._checking = False
+                self.telemetry.failure("pointer not looked at", error)
         return self.live
 
     def start(self) -> None:
@@ -98,6 +106,11 @@ class Releases:
             # What is live stays live; a store that failed is asked again at the next check.
             self.telemetry.failure(f"pointer not followed: {error}", error)
             self.telemetry.count("PointerNotFollowed")
+            self.is_degraded = self.is_degraded or isinstance(error, ConfigurationError)
+        except Exception as error:  # whatever a version stumbles over, a thread must not end unseen
+            self.telemetry.failure("pointer not followed", error)
+            self.telemetry.count("PointerNotFollowed")
+            self.is_degraded = True
         finally:
             self._checking = False
 
@@ -114,6 +127,8 @@ class Releases:
             self._refuse(error)
             return
         if tag == self._tag:
+            # The pointer may have been put back as it was, after one that could not be read.
+            self.is_degraded = self._refused
             return
         before, refused = self.live, False
         champion = self._load(pointer.champion, in_haste)
@@ -131,19 +146,22 @@ class Releases:
             share=pointer.share,
             since=before.since if same else self.wall(),
         )
-        self.is_degraded, self._tag = refused, tag
+        self.is_degraded, self._refused, self._tag = refused, refused, tag
+        self._ready.clear()
 
     def _load(self, digest: str, in_haste: bool) -> Predictor | None:
         """Return the predictor of a digest, the very one that is live where it is."""
         assert self.source is not None  # noqa: S101
-        for known in (self.live.champion, self.live.challenger):
+        for known in (self.live.champion, self.live.challenger, self._ready.get(digest)):
             if known is not None and known.digest == digest:
                 return known
         try:
-            return self.source.load(digest, in_haste)
+            loaded = self.source.load(digest, in_haste)
         except ArtifactError as error:
             self._refuse(error)
             return None
+        self._ready[digest] = loaded
+        return loaded
 
     def _refuse(self, error: ArtifactError) -> None:
         self.is_degraded = True

@@ -41,7 +41,12 @@ class RouteService:
         purse = self._purse(ask)
         seconds = deadline.at - self.clock.monotonic()
         explained = replace(ask, explain=True)
-        decision = self.decider.decide(explained, seconds=seconds, closed=purse.closed)
+        try:
+            decision = self.decider.decide(explained, seconds=seconds, closed=purse.closed)
+        except BudgetExhaustedError as error:
+            if purse.is_unknown:
+                raise BudgetUnknownError("the budget could not be read") from error
+            raise
         line = decision_line(decision, None, key_id=ask.key_id, at=self.clock.wall())
         self.telemetry.event(line)
         return decision
@@ -62,7 +67,7 @@ class RouteService:
         started = self.clock.monotonic()
         purse, query = self._purse(ask), query_from_turns(ask.chat.turns).text
         decision = self._decide_and_hold(ask, deadline.at - started, purse)
-        record = Record(self.recorder, decision, purse, ask.key_id, query, started)
+        record = Record(self.recorder, decision, purse, ask.key_id, query, started, deadline)
         try:
             begun = self.caller.begin(
                 decision,
@@ -75,7 +80,15 @@ class RouteService:
             record.close(status=status_of(error))
             raise
         record.first_byte_at = self.clock.monotonic()
-        return AnswerStream(decision, begun.candidate, begun.first, begun.rest, record, deadline)
+        return AnswerStream(
+            decision,
+            begun.candidate,
+            begun.first,
+            begun.rest,
+            record,
+            deadline,
+            self.caller.note_failure,
+        )
 
     def _purse(self, ask: Ask) -> Purse:
         day = budget_day(self.clock.wall(), self.rules.timezone)
@@ -84,11 +97,15 @@ class RouteService:
     def _decide_and_hold(self, ask: Ask, seconds: float, purse: Purse) -> Decision:
         try:
             return self._affordable(ask, seconds, purse)
+        except BudgetUnknownError:
+            self._note_refusal(ask, 503, "budget_unknown")
+            raise
         except BudgetExhaustedError as error:
-            self._note_refusal(ask, error.status, error.code)
             if purse.is_unknown:
                 # Only the cheapest is open, and the request wants another.
+                self._note_refusal(ask, 503, "budget_unknown")
                 raise BudgetUnknownError("the budget could not be read") from error
+            self._note_refusal(ask, error.status, error.code)
             raise
         except RequestError as error:
             self._note_refusal(ask, error.status, error.code)
@@ -96,12 +113,13 @@ class RouteService:
 
     def _affordable(self, ask: Ask, seconds: float, purse: Purse) -> Decision:
         """Decide for a candidate that the budget holds, and set aside the most it may cost."""
+        drawn: Decision | None = None
         for _ in range(_BUDGET_TRIES):
             decision = self.decider.decide(ask, seconds=seconds, closed=purse.closed)
             if purse.hold(decision.dearest[decision.choice.candidate]):
-                return decision
-            # Others spent the money meanwhile. A second draw would not have the probabilities of
-            # the first, so there is none.
+                return decision if drawn is None else _redrawn(drawn, decision)
+            # Others spent the money meanwhile. What comes now is not drawn a second time.
+            drawn = drawn or decision
             ask = replace(ask, explore=False)
         raise exhausted(self.clock.wall(), self.rules)
 
@@ -110,3 +128,13 @@ class RouteService:
         self.telemetry.count("Refused")
         line = {"event": "refused", "at": round(self.clock.wall(), 3), "key_id": ask.key_id}
         self.telemetry.event({**line, "status": status, "code": code})
+
+
+def _redrawn(first: Decision, second: Decision) -> Decision:
+    """Return the second decision with the probabilities that led to it.
+
+    The first was drawn; whoever could not be paid for left its probability to the second's choice.
+    """
+    behaviour = {name: first.behaviour.get(name, 0.0) for name in second.behaviour}
+    behaviour[second.choice.candidate] += 1.0 - sum(behaviour.values())
+    return replace(second, behaviour=behaviour, explore_allowed=first.explore_allowed)

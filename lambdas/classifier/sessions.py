@@ -16,11 +16,15 @@ class Sessions:
 
     store: SessionStore | None
     telemetry: Telemetry
+    ttl_seconds: float
+    """How long memory keeps a conversation; the table knows for itself."""
     _latest: OrderedDict[str, Session] = field(default_factory=OrderedDict)
 
     def recall(self, name: str, now: float) -> Session | None:
         """Return what is known of a conversation; a table that fails leaves what is in memory."""
         known = self._latest.get(name)
+        if known is not None and now - known.at >= self.ttl_seconds:
+            known = None
         if self.store is None:
             return known
         try:

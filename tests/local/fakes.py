@@ -235,7 +235,7 @@ class FakeBudgets:
         if self.fails:
             raise StoreError("the fake budgets cannot be written")
         with self._lock:
-            self.counts[key_id, day.name] += change
+            self.counts[key_id, day.name] = self.spent_by(key_id, day.name) + change
 
 
 @dataclass(slots=True)

@@ -55,6 +55,7 @@ DEFAULT = "medium"
 COST_WEIGHTS = {"quality": 0.0, "balanced": 300.0, "economy": 10_000.0}
 """What makes the presets choose large, medium and small."""
 DIGEST = "d" * 64
+DAY_SECONDS = 86_400.0
 
 
 def small_catalog() -> Catalog:
@@ -206,7 +207,7 @@ def small_world(
             telemetry=telemetry, encoder=encoder, cache=cache, rewards=rewards
         )
         live = Live(champion=predictor, since=clock.wall)
-    cooldowns, memory, numbers = Cooldowns(), Sessions(sessions, telemetry), count()
+    cooldowns, memory, numbers = Cooldowns(), Sessions(sessions, telemetry, DAY_SECONDS), count()
     decider = Decider(
         catalog=catalog,
         releases=Releases(

@@ -4,9 +4,15 @@ from collections import Counter
 from dataclasses import replace
 from random import Random
 
+import numpy as np
+import pytest
+
 from classifier.predictor import Predictor
+from regroup.domain.catalog import Catalog
 from regroup.domain.chat import ChatRequest, fold, said
-from tests.local.world import REWARDS, World, ask, small_predictor, small_world
+from regroup.errors import UnprocessableError
+from tests.local.fakes import FakeEncoder
+from tests.local.world import REWARDS, World, ask, small_catalog, small_predictor, small_world
 
 CHALLENGER = "c" * 64
 TURNED = {"small": 0.9, "medium": 0.7, "large": 0.5}
@@ -77,6 +83,27 @@ def test_a_challenger_that_knows_none_of_the_candidates_leaves_it_to_the_champio
     decision = world.decide(ask(preset="quality"))
     assert (decision.choice.candidate, decision.arm) == ("large", "champion")
     assert world.telemetry.counts["ChallengerPassed"] == 1
+
+
+def test_a_conversation_of_the_challengers_is_not_refused_for_the_champions_sake() -> None:
+    everyone = small_catalog().candidates
+    new = replace(everyone["small"], name="new")
+    world = small_world(catalog=Catalog({**everyone, "new": new}))
+    world.challenge(challenger({**TURNED, "new": 1.0}), mode="canary", share=1.0)
+    decision = world.decide(ask(candidates=frozenset({"new"})))
+    assert (decision.choice.candidate, decision.arm) == ("new", "challenger")
+    assert decision.behaviour == {"new": 1.0}
+    world.challenge(challenger({**TURNED, "new": 1.0}), mode="shadow")
+    with pytest.raises(UnprocessableError, match="new: not_scored"):
+        world.decide(ask(candidates=frozenset({"new"})))
+
+
+def test_a_shadow_that_fails_costs_nothing_but_its_line() -> None:
+    world = small_world()
+    broken = challenger()
+    broken.encoder = FakeEncoder(np.array([np.nan, 0], np.float32))
+    world.challenge(broken, mode="shadow")
+    assert world.decide(ask(preset="quality")).choice.candidate == "large"
 
 
 def test_over_many_decisions_each_candidate_comes_as_often_as_was_logged() -> None:

@@ -1,6 +1,7 @@
 """The catalog: prices, scripts, and a file that people write."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regroup.catalog_file import read_catalog
-from regroup.domain.catalog import Prices, count_scripts
+from regroup.domain.catalog import Capabilities, Prices, PromptCache, count_scripts
 from regroup.errors import DataError
 from tests.unit.test_mask_and_fallback import CANDIDATE
 
@@ -90,3 +91,13 @@ def test_every_character_is_counted_once(text: str) -> None:
 
 def test_scripts_are_told_apart() -> None:
     assert count_scripts("Tokyo 東京タワー한국Ⅴ") == {"latin": 6, "cjk": 7, "other": 1}
+
+
+def test_cached_tokens_of_a_long_prompt_cost_as_much_more_as_its_input() -> None:
+    prices = Prices(1.0, 5.0, cache_read=0.1, cache_write=1.25, long_context_above_tokens=100)
+    dear = replace(CANDIDATE, prices=replace(prices, long_context_input=5.0))
+    cached = {"cache_read_tokens": 100, "cache_write_tokens": 10}
+    assert dear.cost_usd(0, 0, **cached) == pytest.approx((100 * 0.5 + 10 * 6.25) / 1e6)
+    able = replace(dear, capabilities=Capabilities(prompt_cache=PromptCache(1, 300)))
+    assert able.dearest_usd(200, 0) == pytest.approx(200 * 6.25 / 1e6)
+    assert dear.dearest_usd(200, 0) == pytest.approx(200 * 5.0 / 1e6)

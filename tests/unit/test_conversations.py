@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +23,8 @@ from regroup.domain.conversation import Session, session_name
 from regroup.domain.decision import Decision
 from regroup.domain.policy import Reason
 from regroup.errors import UpstreamThrottledError
-from tests.local.fakes import PATIENT
-from tests.local.world import World, answer, ask, small_catalog, small_world
+from tests.local.fakes import PATIENT, FakeEncoder
+from tests.local.world import DAY_SECONDS, REWARDS, World, answer, ask, small_catalog, small_world
 
 QUESTION = said("user", "What is a monad, and why would I want one?")
 LOOKED = (
@@ -203,6 +204,34 @@ def test_exploration_ends_where_a_conversation_has_a_model() -> None:
     assert decision.choice.probabilities == {"small": 0.0, "medium": 0.0, "large": 1.0}
     world.sessions.items.clear()
     assert decide(world, *turns).choice.probabilities["small"] == pytest.approx(1 / 3)
+
+
+def test_a_conversation_whose_model_rests_is_not_explored_either() -> None:
+    world = small_world(explore_share=1.0)
+    remember(world, "large")
+    world.service.decider.cooldowns.rest("large", world.clock.monotonic)
+    decision = decide(world, said("assistant", "Well?"), said("user", "yes"))
+    assert sorted(decision.choice.probabilities.values()) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("rewards", [None, REWARDS])
+def test_the_model_is_kept_also_where_nothing_can_be_predicted(
+    rewards: dict[str, float] | None,
+) -> None:
+    broken = FakeEncoder(np.array([np.nan, 0.0], np.float32))
+    world = small_world(rewards=rewards, encoder=broken)
+    remember(world, "small")
+    decision = decide(world, said("assistant", "Well?"), said("user", "yes"))
+    assert decision.choice.candidate == "small"
+
+
+def test_memory_forgets_a_conversation_when_the_table_would() -> None:
+    world = small_world()
+    fold(world.service.answer(ask(chat=chat(), candidate="small"), world.deadline()))
+    world.sessions.fails = True
+    grown = chat(said("assistant", "Good day."), said("user", "yes"))
+    world.clock.advance(DAY_SECONDS)
+    assert world.decide(ask(chat=grown, preset="quality")).session is None
 
 
 def test_sessions_that_cannot_be_read_leave_the_last_known_ones() -> None:

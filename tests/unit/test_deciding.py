@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from classifier.decider import GUESSED_OUTPUT_TOKENS
 from regroup.domain.catalog import Capabilities, Catalog
@@ -172,6 +173,22 @@ def test_an_embedding_that_cannot_be_used_leaves_it_to_the_default_and_is_counte
     assert world.line["reason"] == "not_finite"
     assert world.telemetry.counts["PredictionFailed"] == 1
     assert world.cache.writes == []
+
+
+class BrokenEncoder:
+    """An encoder that fails as onnxruntime does, by an error of its own."""
+
+    def encode(self, text: str) -> NDArray[np.float32]:
+        raise RuntimeError(text)
+
+
+def test_an_encoder_that_fails_leaves_it_to_the_default() -> None:
+    world = small_world()
+    champion = world.service.decider.releases.live.champion
+    assert champion is not None
+    champion.encoder = BrokenEncoder()
+    assert answer(world) == "medium"
+    assert world.telemetry.counts["PredictionFailed"] == 1
 
 
 def test_a_prediction_that_is_no_number_leaves_it_to_the_default_and_stays_json() -> None:

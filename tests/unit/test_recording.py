@@ -14,6 +14,7 @@ from regroup.errors import (
     NoAnswerError,
     UpstreamError,
     UpstreamThrottledError,
+    UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
 from tests.local.fakes import ANSWER, PATIENT, USAGE, Step, Wait
@@ -148,6 +149,46 @@ def test_a_decision_that_cannot_be_remembered_costs_its_feedback_and_no_answer()
     world.decisions.fails = True
     assert answer(world) == "large"
     assert world.telemetry.counts["DecisionLost"] == 1
+
+
+def test_a_candidate_that_breaks_off_rests_and_is_counted() -> None:
+    world = small_world()
+    break_off(world)
+    assert world.telemetry.counts["UpstreamUnavailable"] == 1
+    assert answer(world) == "medium"
+    assert world.telemetry.lines[0]["routed_model"] == "large"
+
+
+def test_an_answer_that_was_out_of_time_does_not_make_its_candidate_rest() -> None:
+    world = small_world()
+    world.chat_model.plan("large", [*ANSWER[:1], Wait(30.0), *ANSWER[1:]])
+    with pytest.raises(UpstreamTimeoutError):
+        read_all(world)
+    assert answer(world) == "large"
+
+
+def test_after_a_fallback_that_breaks_off_the_line_names_who_spoke() -> None:
+    world = small_world()
+    world.chat_model.plan("large", [UpstreamThrottledError("large")])
+    world.chat_model.plan("medium", [*ANSWER[:1], UpstreamUnavailableError("medium")])
+    with pytest.raises(UpstreamUnavailableError):
+        read_all(world)
+    assert (world.line["chosen_model"], world.line["routed_model"]) == ("large", "medium")
+
+
+@pytest.mark.parametrize(("late", "kept"), [(0.4, 1), (0.5, 0)])
+def test_an_answer_at_the_very_end_leaves_no_time_for_what_may_be_lost(
+    late: float, kept: int
+) -> None:
+    world = small_world(sample_rate=1.0)
+    stream = world.service.answer(ask(preset="quality"), world.deadline())
+    for _ in ANSWER:
+        next(stream)
+    world.clock.advance(28.0 + late)
+    stream.close()
+    assert len(world.decisions.items) == kept
+    assert world.telemetry.counts["RecordCut"] == 1 - kept
+    assert world.line["status"] == 499
 
 
 def test_the_line_tells_who_asked_when_and_how_long_it_took() -> None:

@@ -31,6 +31,8 @@ class Shelf:
     broken: dict[str, RegroupError] = field(default_factory=dict)
     loads: list[str] = field(default_factory=list)
     haste: list[bool] = field(default_factory=list)
+    odd: bool = False
+    """Whether loading fails by an error that nobody thought of."""
     reads: int = 0
     tag: int = 0
     waiting: list[Callable[[], None]] = field(default_factory=list)
@@ -46,6 +48,8 @@ class Shelf:
     def load(self, digest: str, in_haste: bool) -> Predictor:
         self.loads.append(digest)
         self.haste.append(in_haste)
+        if self.odd:
+            raise ZeroDivisionError
         if digest in self.broken:
             raise self.broken[digest]
         return replace(small_predictor(), digest=digest)
@@ -232,3 +236,66 @@ def test_without_a_pointer_nothing_is_looked_at() -> None:
     releases = Releases(None, RecordingTelemetry(), lambda: 0.0, lambda: 0.0, lambda check: check())
     releases.start()
     assert releases.current() == Live()
+
+
+def test_a_pointer_put_back_as_it_was_is_no_longer_degraded() -> None:
+    shelf = Shelf()
+    releases = started(shelf)
+    good, tag = shelf.pointer, shelf.tag
+    shelf.point(ArtifactCorruptError("alien"))
+    releases.current()
+    assert releases.is_degraded
+    shelf.point(good)
+    shelf.tag = tag  # the same bytes have the same tag
+    releases.current()
+    assert not releases.is_degraded
+
+
+def test_a_version_that_contradicts_a_setting_shows_as_degraded() -> None:
+    shelf = Shelf(broken={TWO: ConfigurationError("N_CLUSTERS")})
+    releases = started(shelf)
+    shelf.point(Pointer(TWO))
+    releases.current()
+    assert releases.is_degraded
+
+
+def test_an_error_nobody_thought_of_is_counted_and_the_next_check_comes() -> None:
+    shelf = Shelf()
+    releases = started(shelf)
+    shelf.point(Pointer(TWO))
+    shelf.odd = True
+    releases.current()
+    assert (shelf.telemetry.counts["PointerNotFollowed"], releases.is_degraded) == (1, True)
+    shelf.odd = False
+    shelf.clock.advance(CHECK_SECONDS)
+    releases.current()
+    assert (champion(releases.live), releases.is_degraded) == (TWO, False)
+
+
+def test_a_thread_that_cannot_be_started_costs_no_request() -> None:
+    shelf = Shelf()
+    releases = started(shelf)
+
+    def refuse(_check: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    follow, releases.run = releases.run, refuse
+    shelf.point(Pointer(TWO))
+    assert champion(releases.current()) == ONE
+    releases.run = follow
+    shelf.clock.advance(CHECK_SECONDS)
+    releases.current()
+    assert champion(releases.live) == TWO
+
+
+def test_a_champion_that_is_loaded_waits_for_its_challenger_without_loading_again() -> None:
+    shelf = Shelf(broken={THREE: StoreError("slow")})
+    releases = started(shelf)
+    shelf.point(Pointer(TWO, challenger=THREE, mode="shadow"))
+    releases.current()
+    assert champion(releases.live) == ONE
+    shelf.broken.clear()
+    shelf.clock.advance(CHECK_SECONDS)
+    releases.current()
+    assert champion(releases.live) == TWO
+    assert shelf.loads == [ONE, TWO, THREE, THREE]

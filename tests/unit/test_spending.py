@@ -1,7 +1,8 @@
 """A key's budget: what is set aside, what is given back, and who is closed when it runs out."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.budgets import WhenUnknown
-from regroup.domain.budget import MICRO, Amount, Budget, budget_day
+from regroup.domain.budget import MICRO, Amount, Budget, BudgetDay, Holding, budget_day
 from regroup.domain.catalog import Candidate, Catalog
 from regroup.domain.chat import (
     Answer,
@@ -29,9 +30,10 @@ from regroup.errors import (
     NoAnswerError,
     UnprocessableError,
     UpstreamThrottledError,
+    UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from tests.local.fakes import Step
+from tests.local.fakes import FakeBudgets, Step
 from tests.local.world import World, ask, plan, small_catalog, small_world
 
 DAY = "2026-09-21"
@@ -183,16 +185,15 @@ def test_a_fallback_to_a_dearer_candidate_must_fit_as_well() -> None:
 
 @dataclass(slots=True)
 class Meanwhile:
-    """A chat model during whose calls another request of the key spends."""
+    """A chat model during whose calls something happens to the budget."""
 
     world: World
-    budget: Budget
+    happens: Callable[[], object]
 
     def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_seconds: float
     ) -> Iterator[ChatEvent]:
-        day = budget_day(self.world.clock.wall, UTC)
-        self.world.budgets.hold("key-1", Amount(30, 1), self.budget, day)
+        self.happens()
         model = self.world.chat_model
         return model.stream(candidate, request, timeout_seconds=timeout_seconds)
 
@@ -202,7 +203,10 @@ def test_a_fallback_that_others_made_too_dear_meanwhile_is_passed_over() -> None
     # small takes 20 of it; medium would need 80, and 50 are left.
     budget = Budget(usd_micros=100)
     world.chat_model.plan("small", [UpstreamThrottledError("small")])
-    world.service.caller.chat_model = Meanwhile(world, budget)
+    day = budget_day(world.clock.wall, UTC)
+    world.service.caller.chat_model = Meanwhile(
+        world, lambda: world.budgets.hold("key-1", Amount(30, 1), budget, day)
+    )
 
     with pytest.raises(NoAnswerError):
         answer(world, budget, preset="economy")
@@ -211,6 +215,104 @@ def test_a_fallback_that_others_made_too_dear_meanwhile_is_passed_over() -> None
         {"model": "small", "error": "throttled"},
         {"model": "medium", "error": "budget"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("when_unknown", "asked"), [("cheapest", ["small"]), ("open", ["small", "medium"])]
+)
+def test_a_table_that_fails_during_a_fallback_opens_nobody_dearer(
+    when_unknown: WhenUnknown, asked: list[str]
+) -> None:
+    world = small_world(when_unknown=when_unknown)
+    world.chat_model.plan("small", [UpstreamThrottledError("small")])
+
+    def fail() -> None:
+        world.budgets.fails = True
+
+    world.service.caller.chat_model = Meanwhile(world, fail)
+    with suppress(NoAnswerError):
+        answer(world, Budget(usd_micros=100_000), preset="economy")
+    assert world.chat_model.asked == asked
+
+
+def test_a_candidate_given_up_before_it_began_counts_in_full() -> None:
+    world = small_world()
+    world.chat_model.plan("large", [UpstreamTimeoutError("large")])
+    use_all(world, "medium")
+    answer(world, Budget(usd_micros=10_000))
+    # Nobody knows what large would have billed: 400, and 80 that medium used.
+    assert spent(world) == Amount(480, 40)
+
+
+def test_what_was_answered_while_the_table_failed_is_counted_once_it_is_back() -> None:
+    world = small_world(when_unknown="open")
+    world.budgets.fails = True
+    use_all(world, "large")
+    stream = world.service.answer(
+        replace(ask(), chat=SHORT, budget=Budget(tokens=100), preset="quality"), world.deadline()
+    )
+    world.budgets.fails = False
+    fold(stream)
+    assert spent(world) == Amount(400, 20)
+
+
+def test_a_redrawn_choice_has_the_probabilities_that_led_to_it() -> None:
+    world = small_world(explore_share=0.6)
+    budget, day = Budget(usd_micros=500), budget_day(world.clock.wall, UTC)
+    decider = world.service.decider
+    # Another request takes the room of large between reading and setting aside.
+    first = decider.decide(replace(ask(), chat=SHORT, preset="quality"), seconds=28.0)
+    assert first.behaviour == pytest.approx({"small": 0.2, "medium": 0.2, "large": 0.6})
+    moved = Taking(world.budgets, Amount(300, 1), budget, day)
+    service = replace(world.service, budgets=replace(world.service.budgets, store=moved))
+    for number in range(20):
+        world.budgets.counts.clear()
+        moved.taken = False
+        request = replace(
+            ask(), chat=SHORT, budget=budget, preset="quality", session_id=str(number)
+        )
+        fold(service.answer(request, world.deadline()))
+    redrawn = [line for line in world.telemetry.lines if line["mask"]["large"] == "budget"]
+    assert redrawn
+    for line in redrawn:
+        assert line["chosen_model"] == "medium"
+        assert line["explore_allowed"] is True
+        behaviour = line["probabilities"]["behaviour"]
+        assert behaviour == pytest.approx({"small": 0.2, "medium": 0.8})
+
+
+@dataclass(slots=True)
+class Taking:
+    """Budgets of which another request takes a part after they were read."""
+
+    budgets: FakeBudgets
+    amount: Amount
+    budget: Budget
+    day: BudgetDay
+    taken: bool = False
+
+    def spent(self, key_id: str, day: BudgetDay) -> Amount:
+        return self.budgets.spent(key_id, day)
+
+    def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
+        if not self.taken:
+            self.taken = True
+            self.budgets.hold(key_id, self.amount, self.budget, self.day)
+        return self.budgets.hold(key_id, amount, budget, day)
+
+    def settle(self, key_id: str, change: Amount, day: BudgetDay) -> None:
+        self.budgets.settle(key_id, change, day)
+
+
+def test_a_refusal_for_an_unknown_budget_leaves_a_line_that_says_so() -> None:
+    for when_unknown in ("closed", "cheapest"):
+        world = small_world(when_unknown=when_unknown)
+        world.budgets.fails = True
+        with pytest.raises(BudgetUnknownError):
+            answer(world, Budget(tokens=100), candidate="large")
+        assert (world.line["event"], world.line["code"]) == ("refused", "budget_unknown")
+        with pytest.raises(BudgetUnknownError):
+            world.decide(replace(ask(), budget=Budget(tokens=100), candidate="large"))
 
 
 def test_what_a_broken_answer_used_is_unknown_so_all_of_it_stays_counted() -> None:

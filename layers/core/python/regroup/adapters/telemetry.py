@@ -1,5 +1,6 @@
 """Structured log lines and metrics through Powertools, from JSON on standard output."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ class PowertoolsTelemetry:
         """Name the function; `POWERTOOLS_*` and `LOG_LEVEL` variables are honoured."""
         self._logger = Logger(service=f"{SERVICE}-{component}")
         self._metrics = Metrics(namespace=SERVICE, service=f"{SERVICE}-{component}")
+        # The pointer is followed in a thread, and Metrics goes through its own dictionaries.
+        self._lock = threading.Lock()
         self._cold = True
 
     def event(self, line: Mapping[str, object]) -> None:
@@ -34,7 +37,8 @@ class PowertoolsTelemetry:
 
     def count(self, metric: str, value: float = 1, *, unit: str = "Count") -> None:
         """Add to a metric of this invocation."""
-        self._metrics.add_metric(name=metric, unit=unit, value=value)
+        with self._lock:
+            self._metrics.add_metric(name=metric, unit=unit, value=value)
 
     @contextmanager
     def invocation(self, request_id: str) -> Iterator[None]:
@@ -45,4 +49,5 @@ class PowertoolsTelemetry:
         try:
             yield
         finally:
-            self._metrics.flush_metrics()
+            with self._lock:
+                self._metrics.flush_metrics()

@@ -113,8 +113,10 @@ class Candidate:
         if above is not None and prompt > above:
             input_price = prices.long_context_input or input_price
             output_price = prices.long_context_output or output_price
-        read = input_price if prices.cache_read is None else prices.cache_read
-        write = input_price if prices.cache_write is None else prices.cache_write
+        # What a provider asks for cached tokens is a multiple of its input price, in each tier.
+        tier = input_price / prices.input if prices.input else 1.0
+        read = input_price if prices.cache_read is None else prices.cache_read * tier
+        write = input_price if prices.cache_write is None else prices.cache_write * tier
         total = (
             input_tokens * input_price
             + output_tokens * output_price

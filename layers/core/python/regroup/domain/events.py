@@ -42,6 +42,11 @@ class Outcome:
         """The candidate that answered, if one did."""
         return next((a.candidate for a in reversed(self.attempts) if a.error is None), None)
 
+    @property
+    def spoke(self) -> str | None:
+        """The candidate that answered or began to; None where nobody said anything."""
+        return None if self.first_byte_ms is None else self.attempts[-1].candidate
+
 
 def decision_line(
     decision: Decision, outcome: Outcome | None, *, key_id: str | None, at: float
@@ -59,7 +64,7 @@ def decision_line(
     usage = outcome.usage or Usage()
     return line | {
         # Who answered, which after a fallback is not who was chosen.
-        "routed_model": outcome.answered_by or decision.choice.candidate,
+        "routed_model": outcome.spoke or decision.choice.candidate,
         "chosen_model": decision.choice.candidate,
         "status": outcome.status,
         "input_tokens": usage.input,

@@ -30,7 +30,7 @@ class Cooldowns:
 
     def resting(self, now: float) -> Collection[str]:
         """Return the candidates that rest at `now`."""
-        return {name for name, until in self._until.items() if now < until}
+        return {name for name, until in self._until.copy().items() if now < until}
 
 
 @dataclass(frozen=True, slots=True)
