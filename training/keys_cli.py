@@ -11,6 +11,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,8 @@ from regroup.domain.keys import KeyRecord, is_key_id, new_key, parse_token
 from regroup.errors import ConfigurationError, StoreError
 
 _LONGEST_NOTE = 200
+_NARROWEST_NOTE = 12
+"""Columns of the terminal that a note keeps, however narrow that is."""
 _MOST_USD = 1_000_000_000
 _MOST_TOKENS = 10**15
 _MOST_DAYS = 36_500
@@ -103,12 +106,12 @@ def list_command(
     if not records:
         _remark(f"no keys in table {table}")
         return
-    shown = Table("key id", "note", "budget a day", f"spent {day.name}", "holds until", "state")
-    shown.box, shown.pad_edge = None, False
-    shown.columns[0].no_wrap = True
+    shown = Table(box=None, pad_edge=False)
+    for head in ("key id", "note", "budget a day", f"spent {day.name}", "holds until", "state"):
+        shown.add_column(head, no_wrap=head != "note", overflow="fold")
     for key_id, record in records:
         shown.add_row(*_cells(key_id, record, spent.get(key_id), zone, now))
-    console.print(shown)
+    _show(shown, max(cell_len(record.note) for _, record in records))
 
 
 @keys_app.command(name="revoke")
@@ -132,6 +135,16 @@ def revoke_command(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _show(table: Table, longest_note: int) -> None:
+    """Print a table whose figures are whole: where it is too wide, only its notes are folded."""
+    wide = console.measure(table, options=console.options.update(max_width=10**6)).maximum
+    if console.is_terminal:
+        least = wide - max(0, longest_note - _NARROWEST_NOTE)
+        wide = max(console.width, least)
+    # A terminal narrower than that breaks the lines itself, and loses nothing.
+    Console(width=wide).print(table, crop=False)
 
 
 def _usd_micros(text: str | None) -> int | None:

@@ -64,7 +64,7 @@ def challenge(
     tag, before = find_pointer(store, pointer_key)
     if before is None:
         raise ReleaseRefusedError(
-            f"{folder} has no champion to challenge: `publish` it, or another one, first"
+            "the pointer has no champion yet to challenge: `publish` a router first"
         )
     if mode == "canary":
         objection = find_objection(manifest, digest_of(content), champion=None)

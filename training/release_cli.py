@@ -1,6 +1,8 @@
 """The commands around the pointer: publish, challenge, promote, withdraw, rollback and status."""
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +10,9 @@ import typer
 from rich.console import Console
 
 from regroup.adapters.object_store import open_object
-from regroup.domain.pointer import Pointer
-from regroup.errors import ArtifactNotFoundError
+from regroup.domain.pointer import Pointer, read_pointer
+from regroup.errors import ArtifactCorruptError, ArtifactNotFoundError
+from regroup.ports import ObjectStore
 from training.publish import ALLOWED_LOSS, publish, status
 from training.release import challenge, promote, rollback, withdraw
 from training.tables import artifact_table
@@ -43,18 +46,12 @@ def publish_command(
     ] = None,
 ) -> None:
     """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
-    store, key = open_object(to)
-    _show(
-        publish(
-            artifact,
-            store,
-            key,
-            who=who or getpass.getuser(),
-            why=why,
-            allowed_loss=allowed_loss,
-            force=force,
+    who = who or getpass.getuser()
+    with _pointer_at(to) as (store, key):
+        after = publish(
+            artifact, store, key, who=who, why=why, allowed_loss=allowed_loss, force=force
         )
-    )
+    _show(after)
 
 
 @release_app.command(name="challenge")
@@ -77,11 +74,14 @@ def challenge_command(
     ] = None,
 ) -> None:
     """Try an artifact beside the live router, as a shadow or on a share of the conversations."""
-    store, key = open_object(to)
     if share is None:
         share = 0.1 if mode == "canary" else 0.0
     who = who or getpass.getuser()
-    _show(challenge(artifact, store, key, mode=mode, share=share, who=who, why=why, force=force))
+    with _pointer_at(to) as (store, key):
+        after = challenge(
+            artifact, store, key, mode=mode, share=share, who=who, why=why, force=force
+        )
+    _show(after)
 
 
 @release_app.command(name="promote")
@@ -96,23 +96,26 @@ def promote_command(
     ] = None,
 ) -> None:
     """Make the challenger the live router, if it is shown to pay and to keep up with it."""
-    store, key = open_object(to)
     who = who or getpass.getuser()
-    _show(promote(store, key, who=who, why=why, force=force, allowed_loss=allowed_loss))
+    with _pointer_at(to) as (store, key):
+        after = promote(store, key, who=who, why=why, force=force, allowed_loss=allowed_loss)
+    _show(after)
 
 
 @release_app.command(name="withdraw")
 def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
     """Take the challenger back; the live router stays."""
-    store, key = open_object(to)
-    _show(withdraw(store, key, who=who or getpass.getuser(), why=why))
+    with _pointer_at(to) as (store, key):
+        after = withdraw(store, key, who=who or getpass.getuser(), why=why)
+    _show(after)
 
 
 @release_app.command(name="rollback")
 def rollback_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
     """Make the router before this one live again; once more takes that back."""
-    store, key = open_object(to)
-    _show(rollback(store, key, who=who or getpass.getuser(), why=why))
+    with _pointer_at(to) as (store, key):
+        after = rollback(store, key, who=who or getpass.getuser(), why=why)
+    _show(after)
 
 
 @release_app.command(name="status")
@@ -120,9 +123,9 @@ def status_command(
     pointer: Annotated[str, typer.Option(help="s3://bucket/prefix/pointer.json or file:.")],
 ) -> None:
     """Show which router is live, and what was measured of it."""
-    store, key = open_object(pointer)
     try:
-        live = status(store, key)
+        with _pointer_at(pointer) as (store, key):
+            live = status(store, key)
     except ArtifactNotFoundError as error:
         console.print(f"no router is live: {error}", highlight=False, markup=False, soft_wrap=True)
         return
@@ -132,6 +135,30 @@ def status_command(
         console.print(f"forced: {live.manifest.forced}", highlight=False, markup=False)
     console.print(artifact_table(live.manifest))
     console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _pointer_at(address: str) -> Iterator[tuple[ObjectStore, str]]:
+    """Open the pointer's store; if what lies there is no pointer, name the address and the cure."""
+    store, key = open_object(address)
+    try:
+        yield store, key
+    except ArtifactCorruptError:
+        # An artifact may be what is damaged: then this reads well, and its error is the one to say.
+        _check_pointer(store, key, address)
+        raise
+
+
+def _check_pointer(store: ObjectStore, key: str, address: str) -> None:
+    try:
+        read_pointer(store.read(key).content)
+    except ArtifactNotFoundError:
+        return
+    except ArtifactCorruptError as error:
+        raise ArtifactCorruptError(
+            f"the pointer {address} is broken ({error}): restore the version before it, or delete"
+            " it and `publish` again"
+        ) from error
 
 
 def _show(pointer: Pointer) -> None:

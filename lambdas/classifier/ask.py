@@ -8,6 +8,10 @@ from regroup.domain.catalog import Residency
 from regroup.domain.chat import ChatRequest
 
 PRESETS = ("quality", "balanced", "economy")
+CUSTOM = "custom"
+"""In place of a preset's name: the request gave a cost weight of its own."""
+NO_PRESET = "none"
+"""The request named its candidate."""
 
 
 @dataclass(frozen=True, slots=True)

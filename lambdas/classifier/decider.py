@@ -1,15 +1,16 @@
 """Decide who answers a request: mask, prediction, conversation, policy and chance."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
 
-from classifier.ask import Ask, Rules
+from classifier.ask import CUSTOM, NO_PRESET, Ask, Rules
 from classifier.predictor import Predictor
+from classifier.refusals import budget_exhausted, named_cannot_serve, nobody_can_serve
 from classifier.releases import Live, Releases
 from classifier.sessions import Sessions
-from regroup.domain.budget import MICRO, Amount, budget_day
+from regroup.domain.budget import MICRO, Amount
 from regroup.domain.catalog import Candidate, Catalog
 from regroup.domain.chat import ChatRequest, Image
 from regroup.domain.conversation import Session, is_bare, session_name
@@ -119,7 +120,7 @@ class Decider:
         return Decision(
             decision_id=case.decision_id,
             version=view.predictor.digest if view.predictor else None,
-            preset=ask.preset or self.rules.default_preset,
+            preset=CUSTOM if ask.cost_weight is not None else self._preset(ask),
             choice=view.choice,
             mask=view.mask,
             prediction=view.prediction,
@@ -167,21 +168,16 @@ class Decider:
         if hurdle is None and name in self._over_cap(case):
             hurdle = Hurdle.COST_CAP
         if hurdle is not None:
-            raise UnprocessableError(
-                f"{name} cannot serve this request ({hurdle}); use the model name `regroup` "
-                "to let the router find one that can.",
-                code="no_candidate",
-                param="model",
-            )
+            raise named_cannot_serve(name, hurdle)
         everyone = self.catalog.candidates
         able = [n for n, one in everyone.items() if find_lasting_hurdle(one, case.needs) is None]
         if name in case.closed({n: case.dearest[n] for n in able}):
-            raise exhausted(case.now, self.rules)
+            raise self._exhausted(case, [name])
         offer = self._offer(case, name, None)
         return Decision(
             decision_id=case.decision_id,
             version=None,
-            preset="none",
+            preset=NO_PRESET,
             choice=Choice(name, Reason.NAMED, {name: 1.0}, (name,)),
             mask={name: None},
             prediction=None,
@@ -224,7 +220,7 @@ class Decider:
         )
         able = [name for name, hurdle in mask.items() if hurdle is None]
         if not able:
-            raise self._nobody(mask, case.now)
+            raise self._nobody(mask, case)
         offers = {name: self._offer(case, name, prediction) for name in able}
         if predictor is None or prediction is None:
             choice = self._blind_choice(case, offers, predictor)
@@ -254,11 +250,12 @@ class Decider:
             default = known.model
         knobs = Knobs(1.0, default, float("inf"))
         reason = Reason.NO_ARTIFACT if predictor is None else Reason.NOT_FINITE
-        return replace(choose(priced, knobs, draw=0.0), reason=reason)
+        choice = choose(priced, knobs, draw=0.0)
+        return replace(choice, reason=reason, cost_weight=None, scores={})
 
     def _knobs(self, case: _Case, predictor: Predictor, able: frozenset[str]) -> Knobs:
         ask, manifest = case.ask, predictor.manifest
-        tuned = manifest.presets[ask.preset or self.rules.default_preset]
+        tuned = manifest.presets[self._preset(ask)]
         # A weight of the request's own is no preset, so no preset's margin fits it.
         margin = tuned.min_margin if ask.cost_weight is None else None
         incumbent = case.session.model if case.session is not None else None
@@ -276,6 +273,9 @@ class Decider:
             # A conversation is explored at its beginning: what tries models mid-way breaks it.
             exploration=self._exploration(case) if ask.explore and case.session is None else _NONE,
         )
+
+    def _preset(self, ask: Ask) -> str:
+        return ask.preset or self.rules.default_preset
 
     def _exploration(self, case: _Case) -> Exploration:
         cap = self.rules.explore_max_cost_usd
@@ -312,28 +312,17 @@ class Decider:
         return {name for name, most in case.dearest.items() if most.usd_micros > cap * MICRO}
 
     def _nobody(
-        self, mask: Mapping[str, Hurdle | None], now: float
+        self, mask: Mapping[str, Hurdle | None], case: _Case
     ) -> UnprocessableError | BudgetExhaustedError:
-        if Hurdle.BUDGET in mask.values():
-            return exhausted(now, self.rules)
-        reasons = ", ".join(f"{name}: {hurdle}" for name, hurdle in mask.items())
-        return UnprocessableError(
-            f"No candidate can serve this request ({reasons}).", code="no_candidate"
-        )
+        unpaid = [name for name, hurdle in mask.items() if hurdle is Hurdle.BUDGET]
+        return self._exhausted(case, unpaid) if unpaid else nobody_can_serve(mask)
+
+    def _exhausted(self, case: _Case, names: Iterable[str]) -> BudgetExhaustedError:
+        needed = [case.dearest[name] for name in names]
+        return budget_exhausted(case.now, self.rules.timezone, case.ask.budget, needed)
 
 
 _NONE = Exploration()
-
-
-def exhausted(now: float, rules: Rules) -> BudgetExhaustedError:
-    """Return the error of a key whose budget of the day holds no more."""
-    day = budget_day(now, rules.timezone)
-    reset = datetime.fromtimestamp(day.ends_at, rules.timezone)
-    return BudgetExhaustedError(
-        f"The budget of this key for {day.name} cannot hold this request; it is whole again at "
-        f"{reset.isoformat()}. A lower `max_tokens` needs less of it.",
-        retry_after_seconds=ceil(day.ends_at - now),
-    )
 
 
 def _confidence(view: _View) -> Confidence | None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from classifier.ask import PRESETS, Ask
 from classifier.feedback import FeedbackService
@@ -26,7 +27,7 @@ from regroup.errors import (
     UnknownRouteError,
 )
 from regroup.openai_answer import completion, completion_chunks, error_chunk
-from regroup.openai_body import ChatCompletionRequest
+from regroup.openai_body import ChatCompletionRequest, RegroupOptions
 from regroup.openai_chat import to_chat_request
 
 VIRTUAL_MODEL = "regroup"
@@ -176,7 +177,7 @@ class Api:
         raw = parse_json(request.body)
         body = _validated(ChatCompletionRequest, raw)
         preset, candidate = self._resolve(body.model)
-        options = body.regroup
+        options = body.regroup or RegroupOptions()
         return body, Ask(
             chat=to_chat_request(body, raw),
             key_id=request.key_id,
@@ -269,10 +270,33 @@ def _validated[Body: BaseModel](kind: type[Body], raw: Mapping[str, object]) -> 
 
 def _invalid(error: ValidationError, raw: Mapping[str, object]) -> RequestError:
     """Name the first field at fault; the value is not repeated, it may be the prompt."""
-    first = error.errors(include_input=False, include_context=False)[0]
+    first = error.errors(include_input=False)[0]
     # The name of an unknown field is the caller's own, and may be of any length.
     place = "".join(_places(first["loc"], raw)).removeprefix(".")[:_MOST_PLACE_CHARS]
-    return BadRequestError(f"`{place}`: {first['msg']}.", code="invalid_field", param=place)
+    sentence = f"`{place}`: {_sentence(first, place)}."
+    return BadRequestError(sentence, code="invalid_field", param=place)
+
+
+def _sentence(error: ErrorDetails, place: str) -> str:
+    """Say what is wrong with a field, without the names of our classes."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "must be given"
+        case "extra_forbidden" if place.startswith("regroup."):
+            return f"there is no such option; there are {', '.join(RegroupOptions.model_fields)}"
+        case "extra_forbidden":
+            return "there is no such field"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be an object"
+        case "too_short":
+            return f"must have at least {limits['min_length']}"
+        case "too_long":
+            return f"may have at most {limits['max_length']}"
+        case "string_pattern_mismatch":
+            return "is not of the form that such names have"
+        case _:
+            return error["msg"]
 
 
 def _places(location: Sequence[int | str], raw: object) -> Iterator[str]:

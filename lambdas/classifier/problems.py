@@ -50,7 +50,7 @@ def describe(error: RegroupError) -> tuple[int, dict[str, object]]:
 def headers_of(error: RegroupError) -> dict[str, str]:
     """Return the headers that say when trying again is worth it."""
     match error:
-        case NoAnswerError() | BudgetExhaustedError():
+        case NoAnswerError() | BudgetExhaustedError() if error.retry_after_seconds is not None:
             return {"retry-after": str(error.retry_after_seconds)}
         case BudgetUnknownError() | StoreError():
             return {"retry-after": "1"}

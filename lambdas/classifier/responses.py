@@ -49,7 +49,15 @@ class RouteExplanation(_Answer):
     version: Annotated[str | None, Field(description="Digest of the router; null without one.")]
     routed_model: str
     reason: Reason
-    preset: str
+    preset: Annotated[
+        str,
+        Field(description="`custom` with a cost weight of the request's own, `none` by name."),
+    ]
+    cost_weight: Annotated[float | None, Field(description="Reward that one US dollar had to buy.")]
+    scores: Annotated[
+        dict[str, float | None],
+        Field(description="Predicted reward - cost weight x cost, of those left by the mask."),
+    ]
     cluster_id: int | None
     distance: Annotated[float | None, Field(description="To the cluster's centre.")]
     predicted_rewards: dict[str, float | None]
@@ -86,7 +94,7 @@ class RouteExplanation(_Answer):
     switch_cost_usd: float | None = None
     probability_best: Annotated[
         float | None,
-        Field(description="That no other candidate earns more, by the errors of the predictions."),
+        Field(description="That no other candidate earns more, whatever its price."),
     ] = None
     expected_gain: Annotated[
         float | None,

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from classifier.ask import Ask, Rules
 from classifier.budgets import Budgets, Purse
 from classifier.caller import Caller
-from classifier.decider import Decider, exhausted
+from classifier.decider import Decider
 from classifier.record import AnswerStream, Record, Recorder, status_of
+from classifier.refusals import budget_exhausted
 from regroup.domain.budget import budget_day
 from regroup.domain.decision import Decision
 from regroup.domain.events import decision_line
@@ -121,7 +122,9 @@ class RouteService:
             # Others spent the money meanwhile. What comes now is not drawn a second time.
             drawn = drawn or decision
             ask = replace(ask, explore=False)
-        raise exhausted(self.clock.wall(), self.rules)
+        raise budget_exhausted(
+            self.clock.wall(), self.rules.timezone, ask.budget, decision.dearest.values()
+        )
 
     def _note_refusal(self, ask: Ask, status: int, code: str) -> None:
         """Leave a line of a request that nobody was asked about."""

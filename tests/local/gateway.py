@@ -129,7 +129,7 @@ class LoopbackGateway:
             now_ms=int(time.time() * 1000),
         )
         if len(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")) > MAX_EVENT_BYTES:
-            raise _too_large("event", MAX_EVENT_BYTES)
+            raise _too_large()
         return self._call(event)
 
     def _call(self, event: dict[str, Any]) -> Answer:
@@ -274,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
                 HTTPStatus.BAD_REQUEST, "bad_content_length", "Content-Length is not a number."
             )
         if len(length.lstrip("0")) > len(str(MAX_BODY_BYTES)) or int(length) > MAX_BODY_BYTES:
-            raise _too_large("body", MAX_BODY_BYTES)
+            raise _too_large()
         return int(length)
 
     def _write(self, answer: Answer) -> None:
@@ -353,11 +353,12 @@ def _forwarded(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if name.lower() not in dropped]
 
 
-def _too_large(what: str, limit: int) -> GatewayError:
+def _too_large() -> GatewayError:
+    # One limit is said whichever was met first: a body below the event's is below its own too.
     return GatewayError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "request_too_large",
-        f"The request is too large: its {what} may have {limit // 1024**2} MB.",
+        f"The request is too large: its body must stay below {MAX_EVENT_BYTES // 1024**2} MB.",
     )
 
 

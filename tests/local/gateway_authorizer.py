@@ -15,6 +15,9 @@ type Authorizer = Callable[[dict[str, Any]], dict[str, Any]]
 
 CACHE_SECONDS = 60.0
 
+_NO_KEY = "No API key: send `Authorization: Bearer rg-...`."
+_INCORRECT = "Incorrect API key provided."
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ class AuthorizerGate:
         """
         if not authorization:
             # API Gateway does not even ask the authorizer.
-            raise _unauthorized("No API key: send it as 'Authorization: Bearer rg-...'.")
+            raise _unauthorized(_NO_KEY)
         event = token_event(authorization, method, path)
         policy = self._cached(authorization)
         if policy is None:
@@ -69,7 +72,9 @@ class AuthorizerGate:
             return self._authorizer(event)
         except Exception as error:
             if str(error) == "Unauthorized":
-                raise _unauthorized("Incorrect API key provided.") from None
+                # A shell whose variable is not set sends the scheme alone.
+                sentence = _INCORRECT if _holds_key(str(event["authorizationToken"])) else _NO_KEY
+                raise _unauthorized(sentence) from None
             raise _failed(error) from error
 
 
@@ -82,6 +87,11 @@ def is_allowed(document: Mapping[str, Any], method_arn: str) -> bool:
         and any(_matches(action, "execute-api:Invoke") for action in _list(statement["Action"]))
     }
     return "Allow" in effects and "Deny" not in effects
+
+
+def _holds_key(authorization: str) -> bool:
+    scheme, _, key = authorization.strip().partition(" ")
+    return scheme.lower() == "bearer" and bool(key)
 
 
 def _context(policy: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,6 +169,11 @@ class LambdaFunction:
         return log_lines(content)
 
     @property
+    def log_path(self) -> Path:
+        """The file they write into; it lasts as long as the context, unless it was given."""
+        return self._log_path
+
+    @property
     def pids(self) -> list[int]:
         """The processes that live now."""
         with self._changed:

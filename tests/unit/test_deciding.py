@@ -77,6 +77,18 @@ def test_a_cost_weight_in_the_request_wins_over_the_preset(
     assert decision.choice.candidate == chosen
 
 
+def test_scores_show_what_the_choice_was_made_by() -> None:
+    world = small_world()
+    decision = world.decide(ask(preset="economy", cost_weight=300.0))
+    scores = {n: REWARDS[n] - 300.0 * cost for n, cost in decision.expected_costs_usd.items()}
+    assert decision.choice.scores == pytest.approx(scores)
+    assert decision.choice.candidate == max(scores, key=scores.__getitem__)
+    assert (world.line["preset"], world.line["cost_weight"]) == ("custom", 300.0)
+    # Nothing was weighed where nothing is known.
+    blind = small_world(rewards=None).decide(ask())
+    assert (blind.choice.cost_weight, blind.choice.scores) == (None, {})
+
+
 def test_a_named_candidate_is_not_routed_and_is_the_only_one_tried() -> None:
     world = small_world()
     world.chat_model.plan("small", [UpstreamThrottledError("small")])
@@ -108,7 +120,8 @@ def test_a_request_that_nobody_can_serve_names_each_candidate_and_why() -> None:
 
     assert str(caught.value) == (
         "No candidate can serve this request (small: system_messages, medium: end_of_life, "
-        "large: context_window, new: not_scored)."
+        "large: context_window, new: not_scored). "
+        "What would help: leave out the system messages; shorten the messages."
     )
     assert (caught.value.status, caught.value.code) == (422, "no_candidate")
     assert world.chat_model.calls == []

@@ -190,6 +190,8 @@ def test_route_explains_the_decision_and_asks_nobody() -> None:
         "routed_model": "large",
         "reason": "learned",
         "preset": "quality",
+        "cost_weight": 0.0,
+        "scores": REWARDS,
         "cluster_id": 0,
         "distance": 1.0,
         "predicted_rewards": REWARDS,

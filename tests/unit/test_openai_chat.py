@@ -124,7 +124,17 @@ def function(name: str, **fields: object) -> dict[str, Any]:
             (said("user", "hello"),),
         ),
         ([{"role": "user", "content": "  日本\n"}], (), (said("user", "  日本\n"),)),
-        ([USER, {"role": "assistant"}], (), (said("user", "hi"), said("assistant", ""))),
+        ([USER, {"role": "assistant"}], (), (said("user", "hi"),)),
+        (
+            [USER, {"role": "assistant", "content": " \n"}, {"role": "assistant", "content": ""}],
+            (),
+            (said("user", "hi"),),
+        ),
+        (
+            [USER, {"role": "assistant", "content": ""}, USER],
+            (),
+            (said("user", "hi"), said("assistant", ""), said("user", "hi")),
+        ),
         (
             [USER, {"role": "assistant", "content": "a", "refusal": None, "function_call": None}],
             (),
@@ -143,6 +153,8 @@ def function(name: str, **fields: object) -> dict[str, Any]:
         "parts",
         "white space",
         "an assistant that said nothing",
+        "an assistant that said nothing twice",
+        "an assistant that said nothing in between",
         "an answer as the SDK gives it",
     ],
 )

@@ -44,6 +44,8 @@ def test_the_default_answers_unless_another_is_better_by_more_than_the_margin() 
         Reason.LEARNED,
         {"cheap": 0.0, "dear": 1.0, "middle": 0.0},
         ("dear", "middle", "cheap"),
+        cost_weight=0,
+        scores={"cheap": 0.5, "dear": 0.9, "middle": 0.7},
     )
 
 

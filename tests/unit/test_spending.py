@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.budgets import WhenUnknown
+from classifier.http import Request
 from regroup.domain.budget import MICRO, Amount, Budget, BudgetDay, Holding, budget_day
 from regroup.domain.catalog import Candidate, Catalog
 from regroup.domain.chat import (
@@ -164,9 +165,34 @@ def test_the_next_day_is_whole_again_and_the_error_says_when() -> None:
     with pytest.raises(BudgetExhaustedError, match=r"2026-09-22T00:00:00\+00:00") as caught:
         answer(world, budget, preset="economy")
 
+    assert caught.value.retry_after_seconds is not None
     world.clock.advance(caught.value.retry_after_seconds)
 
     answer(world, budget, preset="economy")
+
+
+def test_a_request_that_no_day_holds_is_told_what_it_needs_and_not_when() -> None:
+    world = small_world()
+    budget = Budget(usd_micros=19, tokens=1_000)
+    with pytest.raises(BudgetExhaustedError) as caught:
+        answer(world, budget)
+    assert caught.value.retry_after_seconds is None
+    assert str(caught.value) == (
+        "The budget of this key is 0.000019 USD and 1,000 tokens a day, and this request may need "
+        "0.000020 USD and 20 tokens: lower `max_tokens`, shorten the messages, or use a key with "
+        "a larger budget."
+    )
+    response = world.api.handle(
+        Request(
+            "POST",
+            "/v1/chat/completions",
+            b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 20}',
+            world.deadline(),
+            "key-1",
+            budget,
+        )
+    )
+    assert (response.status, "retry-after" in response.headers) == (429, False)
 
 
 def test_a_fallback_to_a_dearer_candidate_must_fit_as_well() -> None:

@@ -131,7 +131,7 @@ WRONG_INPUT = {
         "invalid_field",
         "regroup.cost_weight",
     ),
-    "our options are null": (body(regroup=None), 400, "invalid_field", "regroup"),
+    "our options are text": (body(regroup=CANARY), 400, "invalid_field", "regroup"),
     "half a surrogate pair": (message(content="\ud83d" + CANARY), 422, "invalid_unicode", None),
     "the other half": (message(content=CANARY + "\ude00"), 422, "invalid_unicode", None),
     "half a pair in a key": (b'{"\\ud83d": 1}', 422, "invalid_unicode", None),
@@ -256,9 +256,34 @@ def test_wrong_input_gets_a_status_a_code_and_one_sentence(
         (b'{"a": "\xff"}', "The body is not UTF-8."),
         (b"[" * 100_000, "The body is nested too deeply."),
         (b'{"a": %s}' % (b"1" * 5_000), "The body holds a number with too many digits."),
-        (body(regroup={"x": 1}), "`regroup.x`: Extra inputs are not permitted."),
+        (
+            body(regroup={"x": 1}),
+            "`regroup.x`: there is no such option; there are cost_weight, candidates, "
+            "max_cost_usd, residency, session_id, explain, explore.",
+        ),
+        (body(regroup=7), "`regroup`: must be an object."),
+        (body(response_format="json"), "`response_format`: must be an object."),
+        (b'{"messages": []}', "`messages`: must have at least 1."),
+        (body(stop=["x"] * 10), "`stop`: may have at most 4."),
+        (b"{}", "`messages`: must be given."),
+        (body(n=0), "Not served here: `n` other than 1."),
+        (
+            message(content=[{"type": "image_url", "image_url": "https://example.com"}]),
+            "`messages[0].content[0].image_url`: must be an object.",
+        ),
+        (
+            body(regroup={"max_cost_usd": 1e-9}),
+            "No candidate can serve this request (small: max_cost_usd, medium: max_cost_usd, "
+            "large: max_cost_usd). What would help: raise `regroup.max_cost_usd` or lower "
+            "`max_tokens`.",
+        ),
+        (
+            body(model="small", tools=[TOOL]),
+            "small cannot serve this request (tools). What would help: leave out `tools`. "
+            "The model name `regroup` finds a candidate that can, if there is one.",
+        ),
     ],
-    ids=range(8),
+    ids=range(17),
 )
 def test_the_sentence_says_what_to_mend(content: bytes, sentence: str) -> None:
     assert error_of(small_world().handle(content))["message"] == sentence

@@ -126,8 +126,8 @@ class BudgetExhaustedError(RequestError):
     status = 429
     kind = "insufficient_quota"
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
-        """Say when the key may spend again."""
+    def __init__(self, message: str, *, retry_after_seconds: int | None) -> None:
+        """Say when the key may spend again; None: no day's budget holds so much."""
         super().__init__(message, code="budget_exhausted")
         self.retry_after_seconds = retry_after_seconds
 

@@ -322,4 +322,4 @@ class ChatCompletionRequest(_Lenient):
     tool_choice: ToolChoice | None = None
     response_format: ResponseFormat | None = None
     user: Annotated[str | None, Field(description="Ignored.")] = None
-    regroup: RegroupOptions = RegroupOptions()
+    regroup: RegroupOptions | None = None

@@ -134,6 +134,9 @@ class _Conversation:
     def end(self) -> tuple[Turn, ...]:
         """Return the turns."""
         self._flush_results()
+        # A chat's empty last bubble is no beginning of an answer.
+        while self.turns and self.turns[-1].role == "assistant" and _is_blank(self.turns[-1]):
+            self.turns.pop()
         return tuple(self.turns)
 
     def _add_answer(self, message: AssistantMessage, place: str) -> None:
@@ -170,6 +173,10 @@ class _Conversation:
 
     def _say(self, role: Role, blocks: tuple[Block, ...]) -> None:
         self.turns.append(Turn(role, blocks or (Text(""),)))
+
+
+def _is_blank(turn: Turn) -> bool:
+    return not turn.text.strip() and all(isinstance(block, Text) for block in turn.content)
 
 
 def _asks(turn: Turn) -> bool:
@@ -231,7 +238,7 @@ def _image(url: str, place: str) -> Image:
     except ValueError as error:
         raise _bad_image("is not valid base64", place) from error
     if _format_of(data) != declared:
-        raise _bad_image(f"is declared as {declared}, but its bytes are none", place)
+        raise _bad_image(f"is declared as {declared}, but its bytes are no {declared}", place)
     return Image(declared, data)
 
 
@@ -295,7 +302,7 @@ def _refuse_unserved(body: ChatCompletionRequest, raw: Mapping[str, object]) -> 
     if raw.get("modalities") not in (None, [], ["text"]):
         raise _unserved("`modalities` other than text", "modalities")
     if body.n not in (None, 1):
-        raise _unserved("more than one choice (`n`)", "n")
+        raise _unserved("`n` other than 1", "n")
 
 
 def _kind(kind: str) -> str:

@@ -6,6 +6,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from regroup.aws_settings import explain
 from regroup.domain.budget import Amount, Budget, BudgetDay, Holding
 from regroup.dynamodb_item import UNREADABLE, Item, number
 from regroup.errors import StoreError
@@ -50,9 +51,8 @@ class DynamoBudgetStore:
         try:
             return cls(table, boto3.client("dynamodb", config=_CONFIG))
         except BotoCoreError as error:
-            raise StoreError(
-                "the budget table cannot be reached with these AWS settings"
-            ) from error
+            sentence = "the budget table cannot be reached with these AWS settings"
+            raise StoreError(explain(error, sentence)) from error
 
     def hold(self, key_id: str, amount: Amount, budget: Budget, day: BudgetDay) -> Holding:
         """Set an amount aside if the budget holds it, in one step that no other comes between.
@@ -74,7 +74,7 @@ class DynamoBudgetStore:
             return Holding(granted=False, spent=_spent(refusal.get("Item", {})))
         # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
         except Exception as error:
-            raise StoreError(_SILENT) from error
+            raise StoreError(explain(error, _SILENT)) from error
         return Holding(granted=True, spent=_spent(answer.get("Attributes", {}), required=True))
 
     def settle(self, key_id: str, change: Amount, day: BudgetDay) -> None:
@@ -86,7 +86,7 @@ class DynamoBudgetStore:
         try:
             self._add(key_id, change, day, {})
         except Exception as error:
-            raise StoreError(_SILENT) from error
+            raise StoreError(explain(error, _SILENT)) from error
 
     def spent(self, key_id: str, day: BudgetDay) -> Amount:
         """Return what a key has spent and set aside in a day.
@@ -99,7 +99,7 @@ class DynamoBudgetStore:
                 TableName=self._table, Key=_key(key_id, day), ConsistentRead=True
             )
         except Exception as error:
-            raise StoreError(_SILENT) from error
+            raise StoreError(explain(error, _SILENT)) from error
         return _spent(answer.get("Item", {}))
 
     def _add(

@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from regroup.aws_settings import explain
 from regroup.domain.budget import Budget
 from regroup.domain.keys import KeyRecord, is_key_id
 from regroup.dynamodb_item import UNREADABLE, Item, number, read_count
@@ -42,7 +43,8 @@ class DynamoKeyStore:
         try:
             return cls(table, boto3.client("dynamodb", config=_CONFIG))
         except BotoCoreError as error:
-            raise StoreError("the key table cannot be reached with these AWS settings") from error
+            sentence = "the key table cannot be reached with these AWS settings"
+            raise StoreError(explain(error, sentence)) from error
 
     def get(self, key_id: str) -> KeyRecord | None:
         """Return a key's record, or None where there is no such key.
@@ -61,7 +63,7 @@ class DynamoKeyStore:
             )
         # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
         except Exception as error:
-            raise StoreError("the key table did not answer") from error
+            raise StoreError(explain(error, "the key table did not answer")) from error
         item = answer.get("Item", {})
         # What has neither salt nor hash was never a key.
         if "salt" not in item and "hash" not in item:
@@ -112,7 +114,7 @@ class DynamoKeyStore:
                 ExpressionAttributeValues={f":{name}": value for name, value in given.items()},
             )
         except Exception as error:
-            raise StoreError("the key table did not take the key") from error
+            raise StoreError(explain(error, "the key table did not take the key")) from error
 
     def revoke(self, key_id: str) -> bool:
         """Refuse a key from now on; tell whether there is such a key.
@@ -135,7 +137,7 @@ class DynamoKeyStore:
                 return False
             raise StoreError("the key table did not take the revocation") from error
         except Exception as error:
-            raise StoreError("the key table did not take the revocation") from error
+            raise StoreError(explain(error, "the key table did not take the revocation")) from error
         return True
 
     def _items(self) -> Iterator[Item]:
@@ -150,7 +152,7 @@ class DynamoKeyStore:
             for page in pages:
                 yield from page["Items"]
         except Exception as error:
-            raise StoreError("the key table did not answer") from error
+            raise StoreError(explain(error, "the key table did not answer")) from error
 
 
 def _number(value: int | None) -> dict[str, str] | None:

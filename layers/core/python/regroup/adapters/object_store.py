@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from regroup.aws_settings import explain
 from regroup.errors import (
     ArtifactNotFoundError,
     ConfigurationError,
@@ -52,7 +53,7 @@ class S3ObjectStore:
                 raise ArtifactNotFoundError(f"nothing lies at {self._url(key)}") from error
             raise StoreError(f"S3 refused to read {self._url(key)}") from error
         except BotoCoreError as error:
-            raise StoreError(f"S3 did not answer for {self._url(key)}") from error
+            raise StoreError(explain(error, f"S3 did not answer for {self._url(key)}")) from error
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object unless one is there; tell whether it was written."""
@@ -85,7 +86,7 @@ class S3ObjectStore:
                 raise PointerConflictError(f"{self._url(key)} was changed meanwhile") from error
             raise StoreError(f"S3 refused to write {self._url(key)}") from error
         except BotoCoreError as error:
-            raise StoreError(f"S3 did not take {self._url(key)}") from error
+            raise StoreError(explain(error, f"S3 did not take {self._url(key)}")) from error
 
     def _url(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"

@@ -12,6 +12,7 @@ from regroup.domain.decision import Decision
 SCHEMA = 1
 
 _DIGITS = 6
+_USD_DIGITS = 9
 
 _SESSION_LETTERS = 16
 """Enough of a digest to tell the conversations of a week apart."""
@@ -88,16 +89,14 @@ def explain(decision: Decision) -> dict[str, object]:
         "routed_model": decision.choice.candidate,
         "reason": decision.choice.reason.value,
         "preset": decision.preset,
+        "cost_weight": decision.choice.cost_weight,
+        "scores": _all_rounded(decision.choice.scores),
         "cluster_id": prediction.cluster if prediction else None,
         "distance": _rounded(prediction.distance) if prediction else None,
         "predicted_rewards": _all_rounded(prediction.rewards) if prediction else {},
         "reward_errors": _all_rounded(prediction.reward_errors) if prediction else {},
         "predicted_output_tokens": _all_rounded(prediction.output_tokens) if prediction else {},
-        "predicted_costs_usd": {
-            # JSON knows neither NaN nor infinity.
-            name: cost if isfinite(cost) else None
-            for name, cost in decision.expected_costs_usd.items()
-        },
+        "predicted_costs_usd": _all_rounded(decision.expected_costs_usd, _USD_DIGITS),
         "mask": {name: hurdle.value if hurdle else None for name, hurdle in decision.mask.items()},
         "probabilities": {
             **{str(arm): dict(probabilities) for arm, probabilities in decision.arms.items()},
@@ -158,9 +157,10 @@ def interaction_message(
     }
 
 
-def _all_rounded(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _rounded(value) for name, value in values.items()}
+def _all_rounded(values: dict[str, float], digits: int = _DIGITS) -> dict[str, float | None]:
+    return {name: _rounded(value, digits) for name, value in sorted(values.items())}
 
 
-def _rounded(value: float) -> float | None:
-    return round(value, _DIGITS) if isfinite(value) else None
+def _rounded(value: float, digits: int = _DIGITS) -> float | None:
+    """Round a number; JSON knows neither NaN nor infinity."""
+    return round(value, digits) if isfinite(value) else None

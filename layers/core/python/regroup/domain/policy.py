@@ -1,7 +1,7 @@
 """Choose a candidate from what each is predicted to earn and to cost."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from math import isfinite
@@ -89,6 +89,10 @@ class Choice:
     """The chosen candidate, then the others by falling score."""
     staying: Staying | None = None
     """None: the conversation is new, its model cannot serve, or there is no other."""
+    cost_weight: float | None = None
+    """Reward that one US dollar had to buy; None where nothing was weighed."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Predicted reward - cost_weight x cost, of those left by the mask."""
 
 
 def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
@@ -120,7 +124,8 @@ def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
         reason = Reason.EXPLORED
     rest = [name for name in (greedy, *ranked) if name != candidate]
     ranking = (candidate, *dict.fromkeys(rest))
-    return Choice(candidate, reason, probabilities, ranking, staying)
+    scores = {name: _score(offer, knobs.cost_weight) for name, offer in offers.items()}
+    return Choice(candidate, reason, probabilities, ranking, staying, knobs.cost_weight, scores)
 
 
 def mix(
