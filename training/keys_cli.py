@@ -11,7 +11,6 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -111,7 +110,7 @@ def list_command(
         shown.add_column(head, no_wrap=head != "note", overflow="fold")
     for key_id, record in records:
         shown.add_row(*_cells(key_id, record, spent.get(key_id), zone, now))
-    _show(shown, max(cell_len(record.note) for _, record in records))
+    _show(shown)
 
 
 @keys_app.command(name="revoke")
@@ -137,12 +136,14 @@ def revoke_command(
     )
 
 
-def _show(table: Table, longest_note: int) -> None:
+def _show(table: Table) -> None:
     """Print a table whose figures are whole: where it is too wide, only its notes are folded."""
-    wide = console.measure(table, options=console.options.update(max_width=10**6)).maximum
+    endless = console.options.update(max_width=10**6)
+    wide = console.measure(table, options=endless).maximum
     if console.is_terminal:
-        least = wide - max(0, longest_note - _NARROWEST_NOTE)
-        wide = max(console.width, least)
+        (notes,) = (column for column in table.columns if not column.no_wrap)
+        longest = max(console.measure(cell, options=endless).maximum for cell in notes.cells)
+        wide = max(console.width, wide - max(0, longest - _NARROWEST_NOTE))
     # A terminal narrower than that breaks the lines itself, and loses nothing.
     Console(width=wide).print(table, crop=False)
 

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.local.artifacts import sample_artifact
 from tests.local.hostile_bodies import data_url
 from tests.local.stack import ROOT, LocalStack
 
@@ -73,8 +72,8 @@ TASK = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(artifact=sample_artifact(tmp_path_factory.mktemp("artifact"))[0]) as running:
+def stack(small_router: tuple[Path, str]) -> Iterator[LocalStack]:
+    with LocalStack(artifact=small_router[0], streams=True) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from classifier.authorizer import UnauthorizedError, authorize
 from classifier.authorizer_settings import AuthorizerSettings
@@ -305,12 +306,33 @@ def test_a_shell_without_a_region_is_a_store_error() -> None:
         "from regroup.errors import StoreError\n"
         "for store in (DynamoBudgetStore, DynamoKeyStore):\n"
         "    try: store.connect('keys')\n"
-        "    except StoreError as error: print(type(error.__cause__).__name__)"
+        "    except StoreError as error: print(type(error.__cause__).__name__, error)"
     )
 
     printed = _printed(program, {"AWS_CONFIG_FILE": "/dev/null"})
 
-    assert printed.split() == ["NoRegionError", "NoRegionError"]
+    first, second = printed.splitlines()
+    assert first == second
+    assert first.startswith("NoRegionError no AWS region is set: set AWS_DEFAULT_REGION ")
+
+
+class _Unasked:
+    """A client without credentials, which only a call finds out."""
+
+    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+        raise NoCredentialsError
+
+
+def test_a_shell_without_credentials_is_told_the_cure() -> None:
+    client: Any = _Unasked()
+    store = DynamoKeyStore(_TABLE, client)
+    check_store_errors(
+        "no AWS credentials were found: set AWS_PROFILE, or run where a role gives them",
+        lambda: store.get("a"),
+        lambda: list(store.list()),
+        lambda: store.put("a", KeyRecord(salt="", secret_hash="")),
+        lambda: store.revoke("a"),
+    )
 
 
 def test_the_deployed_handler_allows_refuses_and_logs_no_secret(

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -318,6 +319,24 @@ def test_a_damaged_counter_is_an_error_and_never_room(
 def check_store_error(lost: DynamoBudgetStore) -> None:
     check_store_errors(
         "the budget table did not answer",
+        lambda: lost.hold("a", Amount(1, 1), Budget(10, 10), TODAY),
+        lambda: lost.settle("a", Amount(1, 1), TODAY),
+        lambda: lost.spent("a", TODAY),
+    )
+
+
+class Unasked:
+    """A client without credentials, which only a call finds out."""
+
+    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+        raise NoCredentialsError
+
+
+def test_a_shell_without_credentials_is_told_the_cure() -> None:
+    client: Client = Unasked()
+    lost = DynamoBudgetStore(TABLE, client)
+    check_store_errors(
+        "no AWS credentials were found: set AWS_PROFILE, or run where a role gives them",
         lambda: lost.hold("a", Amount(1, 1), Budget(10, 10), TODAY),
         lambda: lost.settle("a", Amount(1, 1), TODAY),
         lambda: lost.spent("a", TODAY),

@@ -10,6 +10,12 @@ from uuid import uuid4
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import (
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from regroup.adapters.object_store import FolderStore, S3ObjectStore, open_object
 from regroup.errors import (
@@ -206,6 +212,47 @@ def test_an_s3_that_does_not_answer_is_said_so() -> None:
     with pytest.raises(StoreError, match="did not take s3://artifacts/key"):
         store.create("key", b"1")
     client.close()
+
+
+class Unasked:
+    """A client that finds its settings missing when it is used."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (NoRegionError(), "set AWS_DEFAULT_REGION"),
+        (NoCredentialsError(), "no AWS credentials were found: set AWS_PROFILE, or .* role"),
+        (
+            PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            "half of the AWS credentials is missing: set AWS_ACCESS_KEY_ID and AWS_SECRET",
+        ),
+        (ProfileNotFound(profile="secret"), "AWS_PROFILE names a profile that is not there"),
+    ],
+)
+@pytest.mark.parametrize("when", ["the client is made", "it is used"])
+def test_a_shell_without_aws_settings_is_told_which_and_the_cure(
+    error: Exception, sentence: str, when: str
+) -> None:
+    unasked: Any = Unasked(error)
+
+    def make() -> Any:  # noqa: ANN401 - boto3 client
+        if when == "it is used":
+            return unasked
+        raise error
+
+    store = S3ObjectStore(BUCKET, "", make)
+    for act in (lambda: store.read("key"), lambda: store.create("key", b"1")):
+        with pytest.raises(StoreError, match=sentence) as caught:
+            act()
+        assert caught.value.__cause__ is error
+        assert "secret" not in str(caught.value)
 
 
 def test_the_client_is_made_on_first_use_and_once(s3: Any) -> None:  # noqa: ANN401 - boto3 client

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from regroup.artifact import AgainstChampion
+from regroup.artifact import MANIFEST, AgainstChampion
 from tests.contract.test_publish import NO, POINTER, new_artifact
 from training import cli
 
@@ -105,6 +105,52 @@ def test_a_challenge_that_cannot_be_is_refused(
 def test_a_step_from_nowhere_is_refused(command: str, to: str, old: str) -> None:
     assert "ArtifactNotFoundError" in run(command, "--to", to, "--why", "a", ok=False)
     assert status(to) == [f"live: {old}", "before: nothing", "challenger: none"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"champion": "x"}', f'{{"champion": "{"a" * 64}", "schema": 2}}']
+)
+@pytest.mark.parametrize("command", ["publish", "challenge", "promote", "withdraw", "rollback"])
+def test_a_broken_pointer_is_named_with_its_cure_and_left_as_it_is(
+    command: str, content: str, to: str, worse: Path
+) -> None:
+    pointer = Path(to.removeprefix("file:"))
+    pointer.parent.mkdir()
+    pointer.write_text(content)
+    options = {"publish": (), "challenge": ("--mode", "shadow")}
+    artifact = ("--artifact", worse) if command in options else ()
+
+    shown = [
+        run(command, *artifact, *options.get(command, ()), "--to", to, "--why", "a", ok=False),
+        run("status", "--pointer", to, ok=False),
+    ]
+
+    for complaint in shown:
+        assert f"ArtifactCorruptError('the pointer {to} is broken (" in complaint
+        assert "restore the version before it, or delete it and `publish` again" in complaint
+    assert pointer.read_text() == content
+
+
+def test_a_broken_artifact_is_not_said_to_be_a_broken_pointer(to: str, old: str) -> None:
+    store = Path(to.removeprefix("file:")).parent
+    (store / "artifacts" / old / MANIFEST).write_text("{}")
+
+    complaint = run("status", "--pointer", to, ok=False)
+
+    assert "ArtifactCorruptError" in complaint
+    assert "pointer" not in complaint
+
+
+def test_a_broken_folder_is_its_own_complaint_where_nothing_is_live(
+    to: str, tmp_path: Path
+) -> None:
+    folder, _ = new_artifact(tmp_path / "new")
+    (folder / MANIFEST).write_text("{}")
+
+    complaint = run("publish", "--artifact", folder, "--to", to, "--why", "a", ok=False)
+
+    assert "ArtifactCorruptError" in complaint
+    assert "pointer" not in complaint
 
 
 def test_every_option_has_its_help() -> None:

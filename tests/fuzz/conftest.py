@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.artifacts import sample_artifact
 from tests.local.stack import ROOT, LocalStack
 
 PYTHON = ROOT / ".venv-compat/bin/python"
@@ -20,7 +19,7 @@ def compat_python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def stack(small_router: tuple[Path, str]) -> Iterator[LocalStack]:
     """The deployment on loopback, with a small router."""
-    with LocalStack(artifact=sample_artifact(tmp_path_factory.mktemp("artifact"))[0]) as running:
+    with LocalStack(artifact=small_router[0]) as running:
         yield running

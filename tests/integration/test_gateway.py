@@ -90,6 +90,10 @@ def test_a_body_at_the_limit_of_the_event_passes_and_one_byte_more_is_413() -> N
         reply = ask(gateway, body=b"x" * MAX_EVENT_BYTES)
 
     assert reply.error == (413, "request_too_large")
+    assert reply.json["error"]["message"] == TOO_LARGE
+
+
+TOO_LARGE = "The request is too large: its body must stay below 6 MB."
 
 
 def _head(*headers: str, method: str = "POST") -> bytes:
@@ -131,6 +135,7 @@ def test_a_client_that_sends_far_too_much_still_gets_the_answer(gateway: Loopbac
     reply = ask(gateway, body=b"x" * (MAX_BODY_BYTES + 1))
 
     assert reply.error == (413, "request_too_large")
+    assert reply.json["error"]["message"] == TOO_LARGE
 
 
 def test_equal_lengths_sent_twice_are_one_length(gateway: LoopbackGateway) -> None:

@@ -90,15 +90,35 @@ def test_a_keys_limits_reach_the_classifier_as_text(budget: Budget, limits: dict
 def test_no_key_is_401_without_asking_the_authorizer(key: str | None) -> None:
     authorizer = _Authorizer()
     with LoopbackGateway(_echo, authorizer) as gateway:
-        assert ask(gateway, key=key).error == (401, "invalid_api_key")
+        reply = ask(gateway, key=key)
+    assert reply.error == (401, "invalid_api_key")
+    assert reply.json["error"]["message"] == NO_KEY
     assert authorizer.events == []
 
 
-def test_an_unauthorized_key_is_401(gateway: LoopbackGateway) -> None:
-    reply = ask(gateway, key="Bearer bad")
+NO_KEY = "No API key: send `Authorization: Bearer rg-...`."
+INCORRECT = "Incorrect API key provided."
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("Bearer bad", INCORRECT),
+        ("bearer  bad", INCORRECT),
+        ("Bearer", NO_KEY),
+        ("Bearer ", NO_KEY),
+        ("Basic cmc6eA==", NO_KEY),
+        ("rg-abc", NO_KEY),
+    ],
+)
+def test_an_unauthorized_key_is_401_and_one_that_is_not_there_is_said_so(
+    gateway: LoopbackGateway, key: str, sentence: str
+) -> None:
+    reply = ask(gateway, key=key)
 
     assert reply.error == (401, "invalid_api_key")
     assert reply.json["error"]["type"] == "authentication_error"
+    assert reply.json["error"]["message"] == sentence
 
 
 @pytest.mark.parametrize(

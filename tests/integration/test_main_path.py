@@ -12,6 +12,7 @@ from tests.local.bedrock import Throttle
 from tests.local.lambda_runtime import LambdaFunction, LambdaInitError
 from tests.local.proxy_events import proxy_event
 from tests.local.stack import CACHE_TABLE, SAMPLES, LocalStack
+from tests.local.streaming_function import StreamingFunction
 
 CANARY = "canary-7f3a"
 
@@ -38,7 +39,7 @@ def direct(method: str, path: str, text: str = "") -> dict[str, Any]:
     return proxy_event(method, path, {}, body, authorizer=None, request_id="direct")
 
 
-def decision_line(function: LambdaFunction, decision_id: str) -> dict[str, Any]:
+def decision_line(function: LambdaFunction | StreamingFunction, decision_id: str) -> dict[str, Any]:
     for line in function.log_lines:
         if '"decision"' in line and decision_id in line:
             parsed: dict[str, Any] = json.loads(line)

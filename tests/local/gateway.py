@@ -18,13 +18,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, InvalidStateError
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from tests.local.gateway_authorizer import Authorizer, AuthorizerGate
 from tests.local.proxy_events import proxy_event
@@ -32,13 +33,17 @@ from tests.local.proxy_responses import (
     HOP_BY_HOP,
     Answer,
     GatewayError,
+    StreamedAnswer,
     to_http,
 )
 
 __all__ = ["Authorizer", "Backend", "LoopbackGateway", "PortTakenError"]
 
-type Backend = Callable[[dict[str, Any]], dict[str, Any]]
-"""From a proxy event to a proxy response: `LambdaFunction.handle`, or any function."""
+type Backend = Callable[[dict[str, Any]], dict[str, Any] | StreamedAnswer]
+"""From a proxy event to a proxy response, or to an answer that is still coming.
+
+`LambdaFunction.handle`, `StreamingFunction.handle`, or any function.
+"""
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_EVENT_BYTES = 6 * 1024 * 1024
@@ -73,7 +78,7 @@ class LoopbackGateway:
         self._gate = AuthorizerGate(lambda event: self._run(authorizer, event), clock)
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
-        self._running: set[Future[dict[str, Any]]] = set()
+        self._running: set[Future[Any]] = set()
         self._closing = False
         self._exit = ExitStack()
         self.port = port
@@ -108,7 +113,7 @@ class LoopbackGateway:
 
     def answer(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
-    ) -> Answer:
+    ) -> Answer | StreamedAnswer:
         """Answer one request whose body has been read.
 
         Raises:
@@ -132,9 +137,10 @@ class LoopbackGateway:
             raise _too_large()
         return self._call(event)
 
-    def _call(self, event: dict[str, Any]) -> Answer:
+    def _call(self, event: dict[str, Any]) -> Answer | StreamedAnswer:
         try:
-            answer = to_http(self._run(self._backend, event))
+            found = self._run(self._backend, event)
+            answer = found if isinstance(found, StreamedAnswer) else to_http(found)
         except TimeoutError:
             raise GatewayError(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -151,11 +157,11 @@ class LoopbackGateway:
                 "server_error",
             ) from error
         request_id = ("x-amzn-RequestId", event["requestContext"]["requestId"])
-        return Answer(answer.status, (*answer.headers, request_id), answer.body)
+        return replace(answer, headers=(*answer.headers, request_id))
 
-    def _run(self, function: Backend, event: dict[str, Any]) -> dict[str, Any]:
+    def _run[T](self, function: Callable[[dict[str, Any]], T], event: dict[str, Any]) -> T:
         """Call a function, and leave it running alone once the gateway's patience is over."""
-        future: Future[dict[str, Any]] = Future()
+        future: Future[T] = Future()
         with self._lock:
             if self._closing:
                 raise ConnectionAbortedError("the gateway was closed")
@@ -219,12 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         """Answer one request."""
         self._unread = False
+        answer: Answer | StreamedAnswer
         try:
             body = self._read_body()
             answer = self.server.gateway.answer(self.command, self.path, self.headers.items(), body)
         except GatewayError as refusal:
             answer = refusal.answer()
-        self._write(answer)
+        if isinstance(answer, StreamedAnswer):
+            self._write_stream(answer)
+        else:
+            self._write(answer)
         if self._unread:
             self._linger()
 
@@ -283,12 +293,25 @@ class _Handler(BaseHTTPRequestHandler):
         headers = list(answer.headers)
         if not bodiless:
             headers.append(("Content-Length", str(len(body))))
-        if self.close_connection:
-            headers.append(("Connection", "close"))
-        phrase = HTTPStatus(answer.status).phrase if answer.status in _STATUSES else "Unknown"
-        lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{n}: {v}" for n, v in headers), "", ""]
-        head = "\r\n".join(lines).encode("latin-1")
+        head = self._head(answer.status, headers)
         self.wfile.write(head if self.command == "HEAD" else head + body)
+
+    def _write_stream(self, answer: StreamedAnswer) -> None:
+        """Send the pieces as they come; a client that hangs up ends the reading as well."""
+        with closing(cast(Generator[bytes], answer.pieces)):
+            self.wfile.write(
+                self._head(answer.status, [*answer.headers, ("Transfer-Encoding", "chunked")])
+            )
+            for piece in answer.pieces:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _head(self, status: int, headers: list[tuple[str, str]]) -> bytes:
+        if self.close_connection:
+            headers = [*headers, ("Connection", "close")]
+        phrase = HTTPStatus(status).phrase if status in _STATUSES else "Unknown"
+        lines = [f"HTTP/1.1 {status} {phrase}", *(f"{n}: {v}" for n, v in headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
 
     def _linger(self) -> None:
         """Throw away what the client still sends: a close on it would cost it our answer."""
@@ -319,7 +342,9 @@ def _listen(server: _Server, port: int) -> int:
     return int(server.server_address[1])
 
 
-def _fill(future: "Future[dict[str, Any]]", backend: Backend, event: dict[str, Any]) -> None:
+def _fill[T](
+    future: "Future[T]", backend: Callable[[dict[str, Any]], T], event: dict[str, Any]
+) -> None:
     try:
         response = backend(event)
     except BaseException as error:  # whoever waits shall hear of it, whatever it is

@@ -36,6 +36,15 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An HTTP answer that is still coming."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    pieces: Iterator[bytes]
+
+
 class GatewayError(Exception):
     """The gateway answers itself, in the shape OpenAI's clients read."""
 

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with console.status("training a small router on made-up data"):
             artifact, _ = sample_artifact(Path(scratch))
         try:
-            with LocalStack(artifact=artifact, port=int(text)) as stack:
+            with LocalStack(artifact=artifact, port=int(text), streams=True) as stack:
                 for line in greeting(
                     stack.url,
                     stack.key,
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def find_objection(port: str) -> str | None:
     """Say why nothing can be served on a port, with a cure; None where it can."""
     if not (port.isascii() and port.isdecimal() and len(port) <= len(str(_LAST_PORT))):
-        return f"PORT is {port!r}; give a number from 1 to {_LAST_PORT}"
+        return f"PORT is {port[:20]!r}; give a number from 1 to {_LAST_PORT}"
     number = int(port)
     if not 1 <= number <= _LAST_PORT:
         return f"PORT is {number}; give a number from 1 to {_LAST_PORT}"

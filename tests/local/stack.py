@@ -17,6 +17,7 @@ from tests.local.bedrock import LoopbackBedrock, Responder
 from tests.local.converse import echo
 from tests.local.gateway import LoopbackGateway
 from tests.local.lambda_runtime import LambdaFunction
+from tests.local.streaming_function import StreamingFunction
 from training.publish import publish
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,11 @@ class LocalStack:
         port: int = 0,
         variables: Mapping[str, str] | None = None,
         real_bedrock: bool = False,
+        streams: bool = False,
     ) -> None:
         """Publish `artifact`, if any; `variables` add to the classifier's environment.
+
+        With `streams` answers leave piece by piece; else the Lambda proxy joins them, as deployed.
 
         With `real_bedrock` the shell's own credentials ask Bedrock, and all else stays here.
         """
@@ -63,6 +67,7 @@ class LocalStack:
         self._port = port
         self._variables = dict(variables or {})
         self._real_bedrock = real_bedrock
+        self._streams = streams
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -70,9 +75,8 @@ class LocalStack:
             stack.enter_context(self.aws)
             stack.enter_context(self.bedrock)
             self._provision()
-            self.function = stack.enter_context(
-                LambdaFunction("classifier.entry.lambda_handler", self.environment())
-            )
+            self.function = self._function()
+            stack.enter_context(self.function)
             authorizer = stack.enter_context(
                 LambdaFunction(
                     "classifier.authorizer.lambda_handler",
@@ -99,6 +103,11 @@ class LocalStack:
     def url(self) -> str:
         """Where the API is served."""
         return self.gateway.url
+
+    def _function(self) -> LambdaFunction | StreamingFunction:
+        if self._streams:
+            return StreamingFunction(self.environment())
+        return LambdaFunction("classifier.entry.lambda_handler", self.environment())
 
     def environment(self) -> dict[str, str]:
         """Return the variables Terraform would give the classifier."""

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import click
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -72,8 +73,9 @@ def keys(aws: LoopbackAws) -> Keys:
     return Keys(aws.client("dynamodb"), table)
 
 
-def run(desk: Desk, *arguments: str) -> Result:
-    return CliRunner().invoke(keys_app, list(arguments), obj=desk, env={"COLUMNS": "200"})
+def run(desk: Desk, *arguments: str, columns: str = "200", terminal: bool = False) -> Result:
+    env = {"COLUMNS": columns, "TTY_COMPATIBLE": "1" if terminal else "0"}
+    return CliRunner().invoke(keys_app, list(arguments), obj=desk, env=env)
 
 
 def rows_of(result: Result) -> list[list[str]]:
@@ -250,6 +252,43 @@ def test_the_list_shows_what_each_key_may_do_and_has_spent_today(keys: Keys) -> 
     in_london = keys.run("list", "--timezone", "Europe/London")
     assert "spent 2026-11-24" in in_london.stdout
     assert rows_of(in_london)[1][3:] == ["0.000007 USD", "2027-03-31 15:59", "good"]
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_a_piped_list_keeps_each_key_on_its_line_however_narrow_the_shell_is(
+    keys: Keys, columns: str
+) -> None:
+    lines = []
+    for note in ("a" * 200, "長" * 200):
+        key_id, _ = keys.add("--note", note, "--usd-per-day", "999999999.999999")
+        lines += [f"{key_id} {note} 999,999,999.999999 USD 0 USD forever good", "0 tokens"]
+
+    shown = run(keys.desk, "list", "--table", keys.table, columns=columns).stdout
+
+    assert [" ".join(line.split()) for line in shown.splitlines()[1:]] == lines
+
+
+def test_a_narrow_terminal_folds_the_notes_and_cuts_no_figure(keys: Keys) -> None:
+    # Longer than the other note, and yet not as wide.
+    keys.store.put("old", KeyRecord("00", "00", note="two words\n" * 9))
+    key_id, _ = keys.add("--note", "n" * 50, "--usd-per-day", "999999999.999999", "--days", "30")
+
+    result = run(keys.desk, "list", "--table", keys.table, columns="30", terminal=True)
+
+    lines = [" ".join(line.split()) for line in click.unstyle(result.stdout).splitlines()]
+    note = "n" * 12
+    row = f"{key_id} {note} 999,999,999.999999 USD 0 USD 2026-12-25 00:59 good"
+    at = lines.index(row)
+    assert lines[at + 1 : at + 5] == [f"{note} 0 tokens", note, note, "nn"]
+    assert "spent 2026-11-25 holds until state" in lines[0]
+
+
+def test_a_wide_terminal_folds_nothing(keys: Keys) -> None:
+    keys.add("--note", "n" * 50)
+
+    result = run(keys.desk, "list", "--table", keys.table, columns="200", terminal=True)
+
+    assert len(click.unstyle(result.stdout).splitlines()) == 2
 
 
 def test_the_list_never_shows_a_hash_or_a_counter(keys: Keys) -> None:
