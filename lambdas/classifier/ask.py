@@ -1,9 +1,9 @@
 """What a request asks of the router, and what the deployment decided for all of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from regroup.domain.budget import Budget
+from regroup.domain.budget import NO_LIMITS, Budget
 from regroup.domain.catalog import Residency
 from regroup.domain.chat import ChatRequest
 
@@ -20,7 +20,7 @@ class Ask:
 
     chat: ChatRequest
     key_id: str | None
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = NO_LIMITS
     """What the key may spend in a day."""
     preset: str | None = None
     """None: the deployment's default."""

@@ -12,7 +12,7 @@ from classifier.releases import Live, Releases
 from classifier.sessions import Sessions
 from regroup.domain.budget import MICRO, Amount
 from regroup.domain.catalog import Candidate, Catalog
-from regroup.domain.chat import ChatRequest, Image
+from regroup.domain.chat import DEFAULT_MAX_TOKENS, ChatRequest, Image
 from regroup.domain.conversation import Session, is_bare, session_name
 from regroup.domain.decision import Arm, CacheState, Confidence, Decision
 from regroup.domain.fallback import Cooldowns
@@ -45,8 +45,6 @@ from regroup.ports import Clock, Telemetry
 GUESSED_OUTPUT_TOKENS = 256.0
 """Expected length of an answer while no artifact says better."""
 
-DEFAULT_MAX_TOKENS = 4096
-"""The output cap of a request that names none, where the time allows as much."""
 _LEAST_MAX_TOKENS = 256
 
 type Closed = Callable[[Mapping[str, Amount]], Collection[str]]

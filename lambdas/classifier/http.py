@@ -15,7 +15,7 @@ from classifier.problems import describe, headers_of
 from classifier.record import AnswerStream
 from classifier.service import RouteService
 from classifier.strict_json import parse_json
-from regroup.domain.budget import Budget
+from regroup.domain.budget import NO_LIMITS, Budget
 from regroup.domain.chat import fold
 from regroup.domain.events import explain
 from regroup.domain.fallback import Deadline
@@ -49,7 +49,7 @@ class Request:
     deadline: Deadline
     key_id: str | None = None
     """Who asks, as the authorizer found out; the key itself never comes this far."""
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = NO_LIMITS
     """What the key may spend in a day, from the authorizer as well."""
 
 

@@ -12,9 +12,10 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regroup.converse import DEFAULT_MAX_TOKENS, converse_request
+from regroup.converse import converse_request
 from regroup.domain.catalog import Candidate, Capabilities, Prices, PromptCache
 from regroup.domain.chat import (
+    DEFAULT_MAX_TOKENS,
     ChatRequest,
     Image,
     JsonSchema,

@@ -13,6 +13,7 @@ from regroup.aliases import aliases
 from regroup.converse_turns import NAME_ALPHABET, legal_turns, tool_names
 from regroup.domain.catalog import Candidate, count_scripts
 from regroup.domain.chat import (
+    DEFAULT_MAX_TOKENS,
     Block,
     ChatRequest,
     Image,
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
         ToolSpecificationTypeDef,
         ToolTypeDef,
     )
-
-DEFAULT_MAX_TOKENS = 4096
-"""The output cap of a request that names none: no call may run up an open bill."""
 
 _MAX_TEMPERATURE = 1.0
 _CACHE_POINT: "CachePointBlockTypeDef" = {"type": "default"}

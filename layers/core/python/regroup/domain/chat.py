@@ -8,6 +8,9 @@ type Role = Literal["user", "assistant"]
 type StopReason = Literal["stop", "length", "tool_calls", "content_filter"]
 type ImageFormat = Literal["png", "jpeg", "gif", "webp"]
 
+DEFAULT_MAX_TOKENS = 4096
+"""The output cap of a request that names none: no call may run up an open bill."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
