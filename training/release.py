@@ -6,7 +6,7 @@ store. What lies there stays, so that each step can be taken back.
 
 from pathlib import Path
 
-from regroup.artifact import digest_of, read_manifest
+from regroup.artifact import Manifest, digest_of, read_manifest, read_part
 from regroup.domain.pointer import Mode, Pointer, read_pointer
 from regroup.errors import ArtifactNotFoundError, ReleaseRefusedError
 from regroup.ports import ObjectStore
@@ -105,7 +105,7 @@ def promote(
     Raises:
         ReleaseRefusedError: not shown to be good enough; nothing was written.
         ArtifactNotFoundError: there is no pointer or no challenger, or its artifact is gone.
-        ArtifactError: its manifest cannot be read.
+        ArtifactError: its manifest or a part cannot be read.
         DataError: `force` is no such reason, or `allowed_loss` no such number.
         PointerConflictError: someone else moved the pointer meanwhile; look at `status`.
     """
@@ -114,7 +114,7 @@ def promote(
     tag, before = _read_pointer(store, pointer_key)
     if before.challenger is None:
         raise ArtifactNotFoundError("there is no challenger to promote: `challenge` first")
-    manifest = manifest_of(store, before.challenger)
+    manifest = _whole(store, before.challenger)
     objection = find_objection(manifest, before.challenger, before.champion, allowed_loss)
     if objection is not None:
         if reason is None:
@@ -146,14 +146,27 @@ def rollback(store: ObjectStore, pointer_key: str, *, who: str, why: str) -> Poi
     Raises:
         ArtifactNotFoundError: there is no pointer, no champion before this one, or its artifact is
             gone.
-        ArtifactError: its manifest cannot be read.
+        ArtifactError: its manifest or a part cannot be read.
         PointerConflictError: someone else moved the pointer meanwhile; look at `status`.
     """
     tag, before = _read_pointer(store, pointer_key)
     after = before.rollback(who=who, why=why)
-    manifest_of(store, after.champion)
+    _whole(store, after.champion)
     store.replace(pointer_key, after.to_bytes(), tag=tag)
     return after
+
+
+def _whole(store: ObjectStore, digest: str) -> Manifest:
+    """Return a published artifact's manifest, every part of it seen in the store as it says.
+
+    Raises:
+        ArtifactNotFoundError: the manifest or a part is gone.
+        ArtifactCorruptError: one has other bytes.
+    """
+    manifest = manifest_of(store, digest)
+    for name in manifest.parts:
+        read_part(manifest, name, store.read(f"artifacts/{digest}/{name}").content)
+    return manifest
 
 
 def _read_pointer(store: ObjectStore, key: str) -> tuple[str, Pointer]:

@@ -13,7 +13,7 @@ from regroup.adapters.object_store import open_object
 from regroup.domain.pointer import Pointer, read_pointer
 from regroup.errors import ArtifactCorruptError, ArtifactNotFoundError
 from regroup.ports import ObjectStore
-from training.publish import ALLOWED_LOSS, publish, status
+from training.publish import ALLOWED_LOSS, find_pointer, publish, status
 from training.release import challenge, promote, rollback, withdraw
 from training.tables import artifact_table
 
@@ -123,12 +123,12 @@ def status_command(
     pointer: Annotated[str, typer.Option(help="s3://bucket/prefix/pointer.json or file:.")],
 ) -> None:
     """Show which router is live, and what was measured of it."""
-    try:
-        with _pointer_at(pointer) as (store, key):
-            live = status(store, key)
-    except ArtifactNotFoundError as error:
-        console.print(f"no router is live: {error}", highlight=False, markup=False, soft_wrap=True)
-        return
+    with _pointer_at(pointer) as (store, key):
+        if find_pointer(store, key)[1] is None:
+            line = f"no router is live: there is no pointer at {pointer}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            return
+        live = status(store, key)
     _show(live.pointer)
     console.print(f"by {live.pointer.who}: {live.pointer.why}", highlight=False, markup=False)
     if live.manifest.forced is not None:

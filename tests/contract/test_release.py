@@ -11,6 +11,7 @@ import pytest
 
 from regroup.adapters.object_store import FolderStore, S3ObjectStore
 from regroup.artifact import (
+    HEADS,
     MANIFEST,
     PARTS,
     AgainstChampion,
@@ -505,18 +506,20 @@ def test_a_pointer_that_is_garbage_is_not_overwritten(name: str, content: bytes)
 
 
 @pytest.mark.parametrize(("name", "field"), [("promote", "challenger"), ("rollback", "previous")])
+@pytest.mark.parametrize("file", [MANIFEST, HEADS])
 @pytest.mark.parametrize("damage", ["gone", "other bytes"])
 def test_the_pointer_does_not_move_to_an_artifact_that_is_gone_or_another(
-    name: str, field: str, damage: str, ready: MemoryStore
+    name: str, field: str, damage: str, file: str, ready: MemoryStore
 ) -> None:
     before = pointer_in(ready)
     digest = getattr(before, field)
-    key = f"artifacts/{digest}/{MANIFEST}"
+    key = f"artifacts/{digest}/{file}"
     if damage == "gone":
         del ready.objects[key]
     else:
         ready.objects[key] += b" "
-    expected = f"{digest} is gone from the store" if damage == "gone" else MANIFEST
+    is_told = damage == "gone" and file == MANIFEST
+    expected = f"{digest} is gone from the store" if is_told else file
     kind = ArtifactNotFoundError if damage == "gone" else ArtifactCorruptError
     with pytest.raises(kind, match=expected):
         COMMANDS[name](ready)

@@ -41,7 +41,9 @@ why? | How? | who | cat | help | hello world | translate | summarize | in French
 yes, but in Python | no, use Rust | why not Rust? | tell me more about cats | more examples
 what else is new? | second law of thermodynamics | first law | stop words | go routines
 good restaurants in Tokyo | next.js | H2O | x86 | k8s | GPT4 | and now in C | yes, ai | c or r
-1200 + 7 | 1+1 | 2*3=? | 7-2 | 8÷2 | 9 − 4 | 3/4 | ７×８ | １＋１ | 2026-11-24 | なぜ | なぜ？
+1200 + 7 | 1+1 | 2*3=? | 7 x 8? | 12x4 | $5 + $3? | 5*(-3) | √144 | 12 ** 2 | Goとは？ | 5Gとは?
+1, 1, 2, 3, 5, 8? | 2, 4, 8, 16, ?
+7-2 | 8÷2 | 9 − 4 | 3/4 | ７×８ | １＋１ | 2026-11-24 | なぜ | なぜ？
 なんで | どうして？ | いつ | どこ | 日本 | 東京 | 数学 | はと | なに | 猫と犬 | フランス語で
 英語にして | もっと短く | はい、でもPythonで | 続きの駅は？ | 次の駅は | 次は東京 | 次は猫
 次の問題を解いて | ありがとうは英語で何 | 東京の天気は。 | いい店 | お金 | ﾅｾﾞ | ＡＩとは | 日本👍

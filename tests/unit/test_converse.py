@@ -1,6 +1,7 @@
 """Chat requests in Bedrock's terms."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -329,8 +330,8 @@ def test_names_and_ids_that_bedrock_refuses_are_replaced_wherever_they_stand() -
     odd, long = Tool("get.weather", "", {}), Tool("n" * 65, "", {})
     turns = (
         said("user", "hi"),
-        Turn("assistant", (use("call/1", "get.weather"), use("fine:2", "gone!", "{}"))),
-        Turn("user", (gave("call/1", Text("rain")), gave("fine:2"))),
+        Turn("assistant", (use("call/1", "get.weather"), use("fine_2", "gone!", "{}"))),
+        Turn("user", (gave("call/1", Text("rain")), gave("fine_2"))),
     )
 
     converse = translate(ABLE, turns=turns, tools=(odd, long), tool_choice=NamedTool("n" * 65))
@@ -343,7 +344,7 @@ def test_names_and_ids_that_bedrock_refuses_are_replaced_wherever_they_stand() -
     assert converse["toolConfig"]["toolChoice"] == {"tool": {"name": names[1]}}
     assert [item["name"] for item in uses] == [names[0], uses[1]["name"]]
     assert uses[0]["toolUseId"].startswith("call_1_")
-    assert [item["toolUseId"] for item in results] == [uses[0]["toolUseId"], "fine:2"]
+    assert [item["toolUseId"] for item in results] == [uses[0]["toolUseId"], "fine_2"]
     assert complaint(converse) is None
 
 
@@ -440,6 +441,7 @@ def test_a_form_that_this_candidate_cannot_keep_to_is_left_to_another(
 
 CACHING = replace(
     CANDIDATE,
+    family="anthropic",
     capabilities=Capabilities(tools=True, images=True, prompt_cache=PromptCache(100, 300)),
 )
 """Caches from 100 tokens on, which are 400 letters."""
@@ -497,3 +499,30 @@ def test_prefixes_that_will_be_repeated_end_in_a_cache_point(
     assert points(converse) == expected
     assert complaint(converse) is None
     assert points(translate(ABLE, **changes)) == set()
+
+
+def test_where_a_provider_takes_no_cache_point_there_is_none() -> None:
+    nova = replace(CACHING, family="amazon")
+    long_tool = replace(WEATHER, description=LONG)
+    results = (
+        said("user", "hi"),
+        Turn("assistant", (use("1"),)),
+        Turn("user", (gave("1", Text(LONG)),)),
+    )
+    for candidate, places in ((nova, set()), (CACHING, {"tools", "2"})):
+        converse = translate(candidate, turns=results, tools=(long_tool,))
+        assert points(converse) == places
+    more = (*results[:2], Turn("user", (gave("1", Text(LONG)), Text("and now?"))))
+    assert points(translate(nova, turns=more, tools=(WEATHER,))) == {"2"}
+
+
+def test_an_id_that_claude_refuses_is_replaced_wherever_it_stands() -> None:
+    turns = (
+        said("user", "hi"),
+        Turn("assistant", (use("functions.look:0"),)),
+        Turn("user", (gave("functions.look:0", Text("rain")),)),
+    )
+    messages = translate(CANDIDATE, turns=turns, tools=(WEATHER,))["messages"]
+    called = messages[1]["content"][0]["toolUse"]["toolUseId"]
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", called)
+    assert messages[2]["content"][0]["toolResult"]["toolUseId"] == called

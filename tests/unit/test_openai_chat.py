@@ -609,3 +609,14 @@ def test_the_json_schema_of_the_body_names_what_is_served_and_nothing_else() -> 
         "explain",
         "explore",
     }
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", " null\n", "{}", " {} "])
+def test_no_arguments_have_many_spellings(arguments: str) -> None:
+    messages: list[dict[str, Any]] = [
+        USER,
+        {"role": "assistant", "tool_calls": [call("a", arguments=arguments)]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "ok"},
+    ]
+    [used] = [block for block in translate(messages).blocks() if isinstance(block, ToolUse)]
+    assert used.arguments == "{}"

@@ -194,17 +194,21 @@ def _mark_cache(
     cache = candidate.capabilities.prompt_cache
     if cache is None:
         return
+    # Nova takes none among tools, nor right after a tool's result:
+    # https://github.com/danny-avila/LibreChat/issues/13838
+    takes_any = candidate.family == "anthropic"
     texts = [json.dumps(tool, ensure_ascii=False) for tool in tools]
     texts += [block.get("text", "") for block in system]
     head_tokens = candidate.estimate_tokens(count_scripts("".join(texts)))
     if head_tokens >= cache.min_tokens:
         if system:
             system.append({"cachePoint": _CACHE_POINT})
-        else:
+        elif takes_any:
             tools.append({"cachePoint": _CACHE_POINT})
     last = max(index for index, turn in enumerate(turns) if turn.role == "user")
     said_tokens = _tokens(candidate, turns[: last + 1])
-    if request.is_continued and head_tokens + said_tokens >= cache.min_tokens:
+    fits = takes_any or not isinstance(turns[last].content[-1], ToolResult)
+    if fits and request.is_continued and head_tokens + said_tokens >= cache.min_tokens:
         contents[last].append({"cachePoint": _CACHE_POINT})
 
 

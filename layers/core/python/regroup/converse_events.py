@@ -77,11 +77,13 @@ class _Answer:
         """Yield a stream from its first event to its last."""
         for event in events:
             yield from self._take(event)
-        for block in self.inputs:
-            yield from self._close(block)
         if self.reason is None or self.usage is None:
             raise self._error("the answer ended early")
         reason = self._stop_reason(self.reason)
+        if reason not in _CUT:
+            # An input that was cut before it began is not an empty one.
+            for block in self.inputs:
+                yield from self._close(block)
         whole = (read_object("".join(pieces)) is not None for pieces in self.inputs.values())
         if reason not in _CUT and not all(whole):
             raise self._error("a tool use whose input is no JSON object")
@@ -108,8 +110,6 @@ class _Answer:
                 }
             } if block not in self.inputs:
                 yield self._open(block, called, name)
-            case {"contentBlockStop": {"contentBlockIndex": int(block)}} if block in self.inputs:
-                yield from self._close(block)
             case {"messageStop": {"stopReason": str(reason)}}:
                 self.reason = reason
             case {"metadata": {"usage": {"inputTokens": int(), "outputTokens": int()} as counts}}:
@@ -122,7 +122,7 @@ class _Answer:
         """
         self.inputs[block] = []
         index = self._index(block)
-        unique = called if called not in self.ids else f"{called}:{index}"
+        unique = called if called not in self.ids else f"{called}_{index}"
         self.ids.add(unique)
         return ToolStart(index, unique, self.names.get(name, name))
 

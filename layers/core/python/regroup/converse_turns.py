@@ -25,8 +25,9 @@ from regroup.domain.chat import (
 from regroup.errors import UpstreamRejectedError
 
 NAME_ALPHABET = "a-zA-Z0-9_-"
-ID_ALPHABET = "a-zA-Z0-9_.:-"
-"""Of `ToolName` and `ToolUseId` in botocore's model of bedrock-runtime."""
+"""Of `ToolName` in botocore's model of bedrock-runtime."""
+ID_ALPHABET = NAME_ALPHABET
+"""Narrower than `ToolUseId` there: Claude's own API takes neither `.` nor `:`."""
 
 _FIRST_USER_TEXT = "."
 _NOTHING = Text("(The tool gave back nothing.)")

@@ -269,7 +269,7 @@ type Stop = Annotated[
 class StreamOptions(_Lenient):
     """What a stream should hold besides the answer."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 # The whole

@@ -261,7 +261,9 @@ def _tool_uses(message: AssistantMessage, place: str) -> Iterator[ToolUse]:
         if call.id in seen:
             raise _bad_call(call.id, "stands twice in one message", place)
         seen.add(call.id)
-        arguments = call.function.arguments
+        arguments = call.function.arguments.strip()
+        if arguments == "null":  # what some clients write for none
+            arguments = ""
         if arguments and read_object(arguments) is None:
             raise _bad_call(call.id, "has arguments that are not the JSON of an object", place)
         yield ToolUse(call.id, call.function.name, arguments or "{}")

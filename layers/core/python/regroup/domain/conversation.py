@@ -57,8 +57,15 @@ _SAYS_NOTHING = re.compile(
     rf"(?:(?<![a-z0-9])(?:{_alternatives(_ENGLISH)})(?![a-z0-9])|{_alternatives(_JAPANESE)}"
     rf"|(?<=[a-z0-9]))(?:{_alternatives(_JAPANESE)}|{_ENDINGS})*"
 )
-_SUM = re.compile(r"\d\s*[-+*/^=<>%\u00d7\u00f7\u2212]\s*\d")
-"""Numbers that are no answer but a question."""
+_QUESTION = re.compile(
+    # Numbers with something to compute between them, a root, a row to continue.
+    r"\d[^\w,;\u3001\n]*(?:[-+*/^=<>%\u00d7\u00f7\u2212]|x(?=\W*\d))[^\w,;\u3001\n]*\d"
+    r"|\u221a\W*\d|(?:\d+\D+){3}\d"
+    # "Goとは?"
+    r"|\w\u3068\u306f\W*$",
+    re.IGNORECASE,
+)
+"""Few letters or numbers that are no answer but a question."""
 
 _MOST_CHARS = 200
 """Whoever writes more says something."""
@@ -89,7 +96,7 @@ class Session:
 def is_bare(text: str) -> bool:
     """Tell whether a message says nothing by itself: "yes", "はい、続けて", "continue", "2"."""
     text = text.strip()
-    if len(text) > _MOST_CHARS or _SUM.search(unicodedata.normalize("NFKC", text)):
+    if len(text) > _MOST_CHARS or _QUESTION.search(unicodedata.normalize("NFKC", text)):
         return False
     words = _words(text)
     return _weight(words) <= _FEW_LETTERS or _weight(_SAYS_NOTHING.sub("", words)) <= 1
@@ -111,7 +118,7 @@ def session_name(chat: ChatRequest, *, key_id: str | None, session_id: str | Non
     """Name a conversation: by the caller's own id, else by its head, and never across keys.
 
     The head is what every request of a conversation repeats: the system messages and the first
-    thing the user said. Two conversations with one head share a memory, which does no harm.
+    thing the user said. Two conversations of a key with one head share a memory.
     """
     if session_id is not None:
         head = ["id", session_id]
