@@ -106,19 +106,19 @@ class Record:
         self.purse.settle(self._used(cost))
         if outcome.answered_by is None:
             return
+        model, recorder = outcome.answered_by, self.recorder
         # Also of an answer that its reader broke off: it may have been a bad one.
-        if self._is_late():
-            telemetry.count("RecordCut")
-            return
-        self.recorder.keep(self._judgeable(outcome.answered_by, at), at)
-        if status == 200 and not self._is_late():
-            self._remember(outcome.answered_by, at)
-        if status == 200 and not self._is_late():
-            self.recorder.sample(lambda: self._message(line), self.decision.decision_id)
-
-    def _is_late(self) -> bool:
-        """Tell whether what is kept back for these writes is nearly used up."""
-        return self.recorder.clock.monotonic() > self.deadline.at + _LATE_SECONDS
+        writes: list[Callable[[], None]] = [lambda: recorder.keep(self._judgeable(model, at), at)]
+        if status == 200:
+            writes += [
+                lambda: self._remember(model, at),
+                lambda: recorder.sample(lambda: self._message(line), self.decision.decision_id),
+            ]
+        for write in writes:
+            if recorder.clock.monotonic() > self.deadline.at + _LATE_SECONDS:
+                telemetry.count("RecordCut")
+                return
+            write()
 
     def _remember(self, model: str, at: float) -> None:
         decision, usage = self.decision, self.usage or Usage()
