@@ -23,7 +23,12 @@ ToOption = Annotated[
     str, typer.Option(help="The pointer: s3://bucket/prefix/pointer.json or file:.")
 ]
 WhyOption = Annotated[str, typer.Option(help="Goes into the pointer.")]
-WhoOption = Annotated[str | None, typer.Option(help="Goes into the pointer. Default: you.")]
+WhoOption = Annotated[
+    str,
+    typer.Option(
+        default_factory=getpass.getuser, show_default="you", help="Goes into the pointer."
+    ),
+]
 LossOption = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="Reward it may lose to the live router at worst."),
@@ -38,7 +43,7 @@ def publish_command(
     artifact: ArtifactOption,
     to: ToOption,
     why: WhyOption,
-    who: WhoOption = None,
+    who: WhoOption,
     allowed_loss: LossOption = ALLOWED_LOSS,
     force: Annotated[
         str | None,
@@ -46,7 +51,6 @@ def publish_command(
     ] = None,
 ) -> None:
     """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
-    who = who or getpass.getuser()
     with _pointer_at(to) as (store, key):
         after = publish(
             artifact, store, key, who=who, why=why, allowed_loss=allowed_loss, force=force
@@ -63,11 +67,11 @@ def challenge_command(
         typer.Option(help="A shadow predicts and decides nothing; a canary decides its share."),
     ],
     why: WhyOption,
+    who: WhoOption,
     share: Annotated[
         float | None,
         typer.Option(help="Part of the conversations a canary decides, above 0. Default: 0.1."),
     ] = None,
-    who: WhoOption = None,
     force: Annotated[
         str | None,
         typer.Option(help="A canary against the gate; this reason goes into the manifest."),
@@ -76,7 +80,6 @@ def challenge_command(
     """Try an artifact beside the live router, as a shadow or on a share of the conversations."""
     if share is None:
         share = 0.1 if mode == "canary" else 0.0
-    who = who or getpass.getuser()
     with _pointer_at(to) as (store, key):
         after = challenge(
             artifact, store, key, mode=mode, share=share, who=who, why=why, force=force
@@ -88,7 +91,7 @@ def challenge_command(
 def promote_command(
     to: ToOption,
     why: WhyOption,
-    who: WhoOption = None,
+    who: WhoOption,
     allowed_loss: LossOption = ALLOWED_LOSS,
     force: Annotated[
         str | None,
@@ -96,25 +99,24 @@ def promote_command(
     ] = None,
 ) -> None:
     """Make the challenger the live router, if it is shown to pay and to keep up with it."""
-    who = who or getpass.getuser()
     with _pointer_at(to) as (store, key):
         after = promote(store, key, who=who, why=why, force=force, allowed_loss=allowed_loss)
     _show(after)
 
 
 @release_app.command(name="withdraw")
-def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
+def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption) -> None:
     """Take the challenger back; the live router stays."""
     with _pointer_at(to) as (store, key):
-        after = withdraw(store, key, who=who or getpass.getuser(), why=why)
+        after = withdraw(store, key, who=who, why=why)
     _show(after)
 
 
 @release_app.command(name="rollback")
-def rollback_command(to: ToOption, why: WhyOption, who: WhoOption = None) -> None:
+def rollback_command(to: ToOption, why: WhyOption, who: WhoOption) -> None:
     """Make the router before this one live again; once more takes that back."""
     with _pointer_at(to) as (store, key):
-        after = rollback(store, key, who=who or getpass.getuser(), why=why)
+        after = rollback(store, key, who=who, why=why)
     _show(after)
 
 

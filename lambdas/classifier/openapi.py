@@ -224,10 +224,10 @@ def _convert(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
         ValueError: it holds a word that OpenAPI 3.0 does not know.
     """
     core = _core(schema, definitions)
-    words = {word: value for word, value in schema.items() if word not in ("$ref", *_UNIONS)}
     beside: Schema = {}
-    for word, value in words.items():
-        beside |= _word(word, value, definitions)
+    for word in schema:
+        if word not in ("$ref", *_UNIONS):
+            beside |= _word(word, schema, definitions)
     if "$ref" in core and beside:
         # What stands beside a reference is ignored in 3.0.
         core = {"allOf": [core]}
@@ -258,7 +258,8 @@ def _union(word: str, members: list[Schema], definitions: Mapping[str, Schema]) 
     return {**schema, "nullable": True}
 
 
-def _word(word: str, value: Any, definitions: Mapping[str, Schema]) -> Schema:  # noqa: ANN401
+def _word(word: str, schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    value = schema[word]
     if word in _KEPT:
         return {word: value}
     match word:

@@ -131,12 +131,12 @@ class Releases:
             self.is_degraded = self._refused
             return
         before, refused = self.live, False
-        champion = self._load(pointer.champion, in_haste)
+        champion = self._load(self.source, pointer.champion, in_haste)
         if champion is None:
             champion, refused = before.champion, True
         challenger = None
         if pointer.challenger is not None and pointer.mode != "off":
-            challenger = self._load(pointer.challenger, in_haste)
+            challenger = self._load(self.source, pointer.challenger, in_haste)
             refused = refused or challenger is None
         same = before.champion is not None and champion is before.champion
         self.live = Live(
@@ -149,14 +149,13 @@ class Releases:
         self.is_degraded, self._refused, self._tag = refused, refused, tag
         self._ready.clear()
 
-    def _load(self, digest: str, in_haste: bool) -> Predictor | None:
+    def _load(self, source: Source, digest: str, in_haste: bool) -> Predictor | None:
         """Return the predictor of a digest, the very one that is live where it is."""
-        assert self.source is not None  # noqa: S101
         for known in (self.live.champion, self.live.challenger, self._ready.get(digest)):
             if known is not None and known.digest == digest:
                 return known
         try:
-            loaded = self.source.load(digest, in_haste)
+            loaded = source.load(digest, in_haste)
         except ArtifactError as error:
             self._refuse(error)
             return None

@@ -87,7 +87,7 @@ def _probe(folder: Path) -> dict[str, float]:
     }
     for part in ("tokenizer", "encoder"):
         command = [sys.executable, "-m", "tests.bench.encoder_probe", part, str(folder)]
-        done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)  # noqa: S603
+        done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
         found |= json.loads(done.stdout)
     return found
 

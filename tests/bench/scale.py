@@ -214,7 +214,7 @@ def measure(rows: int, encoder: Path) -> Measured:
 
 def _run(task: str, *paths: Path) -> bytes:
     command = [sys.executable, "-m", "tests.bench.scale", "--task", task, *map(str, paths)]
-    return subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
+    return subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout
 
 
 def main() -> None:

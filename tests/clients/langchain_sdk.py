@@ -11,7 +11,7 @@ def results(task: Task) -> dict[str, Any]:
     chat_openai = import_module("langchain_openai").ChatOpenAI
     messages = import_module("langchain_core.messages")
 
-    def model(**changes: Any) -> Any:  # noqa: ANN401
+    def model(**changes: Any) -> Any:
         settings = {"model": "regroup", "api_key": task["key"], "max_retries": 0, **changes}
         return chat_openai(base_url=f"{task['url']}/v1", **settings)
 
@@ -38,7 +38,7 @@ def results(task: Task) -> dict[str, Any]:
     }
 
 
-def chat(message: Any) -> dict[str, Any]:  # noqa: ANN401
+def chat(message: Any) -> dict[str, Any]:
     """Return what a chat brought."""
     about = message.response_metadata
     return {
@@ -50,7 +50,7 @@ def chat(message: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def tool(model: Any, messages: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
+def tool(model: Any, messages: Any, task: Task) -> dict[str, Any]:
     """Have a tool called and send back what it gave."""
     bound = model.bind_tools([{"type": "function", "function": task["tool"]}])
     asked = messages.HumanMessage(content=task["errand"])
@@ -65,7 +65,7 @@ def tool(model: Any, messages: Any, task: Task) -> dict[str, Any]:  # noqa: ANN4
     }
 
 
-def stream(model: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
+def stream(model: Any, task: Task) -> dict[str, Any]:
     """Read an answer as it comes; LangChain joins pieces by adding them."""
     first, *rest = model.stream(task["question"])
     whole = sum(rest, first)
@@ -76,7 +76,7 @@ def stream(model: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def error_of(ask: Any) -> str:  # noqa: ANN401
+def error_of(ask: Any) -> str:
     """Return the kind and the code of the error that a request meets."""
     try:
         ask()

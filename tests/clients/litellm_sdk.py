@@ -13,7 +13,7 @@ def results(task: Task) -> dict[str, Any]:
     litellm.telemetry = False
     server = {"api_base": f"{task['url']}/v1", "api_key": task["key"], "num_retries": 0}
 
-    def complete(messages: list[Any], **fields: Any) -> Any:  # noqa: ANN401
+    def complete(messages: list[Any], **fields: Any) -> Any:
         asked = {"model": "openai/regroup", **server, **fields}
         return litellm.completion(messages=messages, max_retries=0, **asked)
 
@@ -39,13 +39,13 @@ def results(task: Task) -> dict[str, Any]:
     }
 
 
-def text_of(completion: Any) -> str:  # noqa: ANN401
+def text_of(completion: Any) -> str:
     """Return the text of a whole answer."""
     text: str = completion.choices[0].message.content
     return text
 
 
-def chat(completion: Any) -> dict[str, Any]:  # noqa: ANN401
+def chat(completion: Any) -> dict[str, Any]:
     """Return what a chat brought."""
     headers = completion._hidden_params["additional_headers"]
     return {
@@ -57,7 +57,7 @@ def chat(completion: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def tool(complete: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
+def tool(complete: Any, task: Task) -> dict[str, Any]:
     """Have a tool called and send back what it gave."""
     tools = [{"type": "function", "function": task["tool"]}]
     messages: list[Any] = [{"role": "user", "content": task["errand"]}]
@@ -72,7 +72,7 @@ def tool(complete: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def stream(litellm: Any, complete: Any, messages: list[Any]) -> dict[str, Any]:  # noqa: ANN401
+def stream(litellm: Any, complete: Any, messages: list[Any]) -> dict[str, Any]:
     """Read an answer as it comes, and join it as LiteLLM does."""
     chunks = list(complete(messages, stream=True, stream_options={"include_usage": True}))
     whole = litellm.stream_chunk_builder(chunks, messages=messages)
@@ -83,7 +83,7 @@ def stream(litellm: Any, complete: Any, messages: list[Any]) -> dict[str, Any]: 
     }
 
 
-def error_of(ask: Any) -> str:  # noqa: ANN401
+def error_of(ask: Any) -> str:
     """Return the kind of the error that a request meets."""
     try:
         ask()

@@ -15,7 +15,7 @@ def results(task: Task) -> dict[str, Any]:
     create = client.chat.completions.create
     ask = {"model": "regroup", "messages": [user(task["question"])]}
 
-    def mistake(**changes: Any) -> str:  # noqa: ANN401 - any field
+    def mistake(**changes: Any) -> str:
         return error_of(openai, lambda: create(**ask | changes))
 
     stranger = openai.OpenAI(base_url=url, api_key="sk-wrong", max_retries=0)
@@ -63,13 +63,13 @@ def json_format(task: Task) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": named}
 
 
-def text_of(completion: Any) -> str:  # noqa: ANN401
+def text_of(completion: Any) -> str:
     """Return the text of a whole answer."""
     text: str = completion.choices[0].message.content
     return text
 
 
-def chat(client: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def chat(client: Any, ask: dict[str, Any]) -> dict[str, Any]:
     """Chat, and read the headers too."""
     raw = client.chat.completions.with_raw_response.create(**ask)
     completion = raw.parse()
@@ -82,7 +82,7 @@ def chat(client: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def tool(create: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
+def tool(create: Any, task: Task) -> dict[str, Any]:
     """Have a tool called and send back what it gave."""
     ask = {"model": "regroup", "tools": [{"type": "function", "function": task["tool"]}]}
     messages: list[Any] = [user(task["errand"])]
@@ -100,7 +100,7 @@ def tool(create: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def parsed(client: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def parsed(client: Any, ask: dict[str, Any]) -> dict[str, Any]:
     """Ask for an object of a class."""
     pydantic = import_module("pydantic")
     weather = pydantic.create_model("Weather", city=(str, ...), degrees=(float, ...))
@@ -109,7 +109,7 @@ def parsed(client: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     return found
 
 
-def stream(create: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def stream(create: Any, ask: dict[str, Any]) -> dict[str, Any]:
     """Read an answer as it comes."""
     chunks = list(create(**ask, stream=True, stream_options={"include_usage": True}))
     return {
@@ -119,7 +119,7 @@ def stream(create: Any, ask: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def streamed_tool(create: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
+def streamed_tool(create: Any, task: Task) -> dict[str, Any]:
     """Join a tool call from its pieces."""
     chunks = create(
         model="regroup",
@@ -135,7 +135,7 @@ def streamed_tool(create: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def error_of(openai: Any, ask: Any) -> str:  # noqa: ANN401
+def error_of(openai: Any, ask: Any) -> str:
     """Return the kind and the code of the error that a request meets."""
     try:
         ask()

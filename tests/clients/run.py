@@ -31,14 +31,14 @@ class Guard:
             setattr(sockets, name, self._watched(getattr(sockets, name)))
         look_up = socket.getaddrinfo
 
-        def guarded(host: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
+        def guarded(host: Any, *rest: Any, **named: Any) -> Any:
             self._check(host, host)
             return look_up(host, *rest, **named)
 
         setattr(socket, "getaddrinfo", guarded)  # noqa: B010 - not an attribute that mypy lets go
 
     def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(one: socket.socket, *arguments: Any) -> Any:  # noqa: ANN401
+        def guarded(one: socket.socket, *arguments: Any) -> Any:
             address = arguments[-1]
             host = address[0] if isinstance(address, tuple) else address
             self._check(host, f"{host}:{address[1]}" if isinstance(address, tuple) else str(host))

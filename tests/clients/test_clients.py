@@ -93,7 +93,7 @@ def report_of(name: str, stack: LocalStack) -> dict[str, Any]:
 
 
 def run(script: Path, task: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [str(PYTHON), "-I", str(HERE / "run.py"), str(script)],
         input=json.dumps(task),
         capture_output=True,

@@ -319,7 +319,7 @@ def test_a_shell_without_a_region_is_a_store_error() -> None:
 class _Unasked:
     """A client without credentials, which only a call finds out."""
 
-    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+    def __getattr__(self, _: str) -> Any:
         raise NoCredentialsError
 
 
@@ -385,7 +385,7 @@ def test_importing_the_authorizer_needs_no_environment_and_loads_nothing_heavy()
 
 def _printed(program: str, environment: dict[str, str]) -> str:
     """Return what a Python program prints in a process of its own."""
-    run = subprocess.run(  # noqa: S603 - this interpreter, and a program above
+    run = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,
         capture_output=True,

@@ -72,7 +72,7 @@ def stored(aws: LoopbackAws, name: str) -> list[str]:
     return [item["Key"] for item in listed if name in item["Key"]]
 
 
-def run_at_once(*steps: Any) -> None:  # noqa: ANN401 - callables
+def run_at_once(*steps: Any) -> None:
     threads = [threading.Thread(target=step) for step in steps]
     for thread in threads:
         thread.start()

@@ -328,7 +328,7 @@ def check_store_error(lost: DynamoBudgetStore) -> None:
 class Unasked:
     """A client without credentials, which only a call finds out."""
 
-    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+    def __getattr__(self, _: str) -> Any:
         raise NoCredentialsError
 
 

@@ -113,7 +113,7 @@ def test_the_tag_tells_contents_apart(store: ObjectStore) -> None:
     assert store.read("a").tag != store.read("b").tag
 
 
-def test_of_writers_that_read_the_same_tag_exactly_one_wins(s3: Any) -> None:  # noqa: ANN401 - boto3 client
+def test_of_writers_that_read_the_same_tag_exactly_one_wins(s3: Any) -> None:
     writers, rounds = 6, 5
     store = S3ObjectStore(BUCKET, f"{uuid4()}", lambda: s3)
     store.create("pointer", b"start")
@@ -136,7 +136,7 @@ def test_of_writers_that_read_the_same_tag_exactly_one_wins(s3: Any) -> None:  #
             assert winners == [store.read("pointer").content.decode()]
 
 
-def test_of_writers_that_create_the_same_key_exactly_one_wins(s3: Any) -> None:  # noqa: ANN401 - boto3 client
+def test_of_writers_that_create_the_same_key_exactly_one_wins(s3: Any) -> None:
     writers, rounds = 6, 5
     store = S3ObjectStore(BUCKET, f"{uuid4()}", lambda: s3)
     ready = Barrier(writers)
@@ -220,7 +220,7 @@ class Unasked:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def __getattr__(self, _: str) -> Any:  # noqa: ANN401 - any call of a client
+    def __getattr__(self, _: str) -> Any:
         raise self._error
 
 
@@ -242,7 +242,7 @@ def test_a_shell_without_aws_settings_is_told_which_and_the_cure(
 ) -> None:
     unasked: Any = Unasked(error)
 
-    def make() -> Any:  # noqa: ANN401 - boto3 client
+    def make() -> Any:
         if when == "it is used":
             return unasked
         raise error
@@ -255,10 +255,10 @@ def test_a_shell_without_aws_settings_is_told_which_and_the_cure(
         assert "secret" not in str(caught.value)
 
 
-def test_the_client_is_made_on_first_use_and_once(s3: Any) -> None:  # noqa: ANN401 - boto3 client
+def test_the_client_is_made_on_first_use_and_once(s3: Any) -> None:
     made = []
 
-    def make() -> Any:  # noqa: ANN401 - boto3 client
+    def make() -> Any:
         made.append(s3)
         return s3
 

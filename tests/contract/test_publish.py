@@ -44,7 +44,7 @@ WRITES = len(PARTS) + 2
 NO = Verdict(False, "do not route: use a (gain -1.0 points)", -0.01, -0.02, 0.005)
 
 
-def new_artifact(folder: Path, **changes: Any) -> tuple[Path, str]:  # noqa: ANN401 - any field
+def new_artifact(folder: Path, **changes: Any) -> tuple[Path, str]:
     """Write an artifact that is unlike any other; return its folder and digest."""
     manifest, parts = small_artifact()
     return folder, write_artifact(folder, replace(manifest, **changes), parts)

@@ -261,7 +261,7 @@ def test_what_was_live_before_may_challenge(
     [("canary", 0.0), ("canary", 1.5), ("canary", nan), ("shadow", 0.1), ("off", 0.0), ("on", 0.5)],
 )
 def test_no_such_mode_or_share_is_refused_before_anything_is_written(
-    mode: Any,  # noqa: ANN401 - some are no mode
+    mode: Any,
     share: float,
     store: MemoryStore,
     new: tuple[Path, str],

@@ -68,7 +68,7 @@ def test_a_closed_port_is_a_store_error(queue_url: str) -> None:
     client.close()
 
 
-def check_store_error(queue_url: str, client: Any) -> None:  # noqa: ANN401 - boto3's client
+def check_store_error(queue_url: str, client: Any) -> None:
     with pytest.raises(
         StoreError, match=r"^the interaction queue did not take a sample$"
     ) as caught:

@@ -19,7 +19,7 @@ _valid = Counter[str]()
 _decision_ids: list[str] = []
 
 
-def before_call(context: Any, case: Any, kwargs: Any) -> None:  # noqa: ANN401
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Mend every second valid body."""
     if not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
         return
@@ -33,17 +33,17 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:  # noqa: ANN401
         case.body = {**case.body, "decision_id": _decision_ids[-1]}
 
 
-def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ANN401
+def after_call(context: Any, case: Any, response: Any) -> None:
     """Remember what can be judged."""
     _decision_ids.extend(response.headers.get("x-regroup-decision-id", ()))
 
 
-def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:  # noqa: ANN401
+def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
     """Leave streams to the check below: 3.0 describes their text, schemathesis their events."""
     return not (failure.code == ANSWER_SCHEMA and _is_stream(response))
 
 
-def stream_is_whole(context: Any, response: Any, case: Any) -> None:  # noqa: ANN401
+def stream_is_whole(context: Any, response: Any, case: Any) -> None:
     """A stream is events of JSON, and is ended."""
     if _is_stream(response):
         *chunks, done, rest = response.content.decode().split("\n\n")
@@ -52,7 +52,7 @@ def stream_is_whole(context: Any, response: Any, case: Any) -> None:  # noqa: AN
         assert kinds == {"chat.completion.chunk"}
 
 
-def _is_stream(response: Any) -> bool:  # noqa: ANN401
+def _is_stream(response: Any) -> bool:
     return any("event-stream" in kind for kind in response.headers.get("content-type", ()))
 
 

@@ -11,7 +11,7 @@ from tests.local.sample_data import write_sample_data
 
 
 def evaluate(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603 - this interpreter, and our own command line
+    return subprocess.run(
         [sys.executable, "-m", "training.cli", "evaluate", *arguments],
         cwd=cwd,
         capture_output=True,

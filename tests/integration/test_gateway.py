@@ -225,7 +225,7 @@ def test_an_answer_over_the_time_limit_is_504() -> None:
         {"statusCode": 200, "multiValueHeaders": {"A": "b"}},
     ],
 )
-def test_a_malformed_response_is_502(response: Any) -> None:  # noqa: ANN401
+def test_a_malformed_response_is_502(response: Any) -> None:
     with LoopbackGateway(lambda _event: response, _allow) as gateway:
         assert ask(gateway).error == (502, "bad_gateway")
 

@@ -50,7 +50,7 @@ def found_in(
     return find_deviation(artifact.golden, lambda text: served.predict(encode(text)))
 
 
-def served_encoder(artifact: Artifact, **changes: Any) -> OnnxEncoder:  # noqa: ANN401
+def served_encoder(artifact: Artifact, **changes: Any) -> OnnxEncoder:
     record = artifact.manifest.encoder
     parts = {"onnx": artifact.encoder_onnx, "tokenizer": artifact.tokenizer, **changes}
     return OnnxEncoder(**parts, prefix=record.prefix, max_tokens=record.max_tokens)

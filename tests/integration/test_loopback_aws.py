@@ -68,7 +68,7 @@ def test_a_process_with_the_environment_reaches_this_account(aws: LoopbackAws) -
     aws.client("sqs").create_queue(QueueName="samples")
     program = "import boto3; print(boto3.client('sqs').list_queues()['QueueUrls'])"
 
-    run = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+    run = subprocess.run(
         [sys.executable, "-c", program],
         env=aws.environment(),
         capture_output=True,

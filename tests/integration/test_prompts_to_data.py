@@ -39,7 +39,7 @@ def regroup(bedrock: LoopbackBedrock, *words: str) -> str:
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.endpoint_url,
     }
     command = [sys.executable, "-m", "training.cli", *words]
-    done = subprocess.run(  # noqa: S603 - our own command line
+    done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -102,7 +102,7 @@ class Job:
         return self.ml / "checkpoints"
 
     def start(self, image: "Image", *command: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(  # noqa: S603 - this interpreter, and our own entry point
+        return subprocess.Popen(
             # Without `site` the project's editable install is not seen, as in the image.
             [sys.executable, "-S", *(command or ("sagemaker_entry.py", "--seed", "3"))],
             cwd=image.source,

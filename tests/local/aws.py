@@ -72,7 +72,7 @@ class LoopbackAws:
     ) -> None:
         self._exit.close()
 
-    def client(self, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - a type per service
+    def client(self, service: str, region: str = REGION) -> Any:
         """Return a boto3 client of this account; it is closed with the context."""
         make: Any = self._session.client
         client = make(

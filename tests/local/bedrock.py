@@ -236,17 +236,17 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
-    def close_request(self, request: Any) -> None:  # noqa: ANN401
+    def close_request(self, request: Any) -> None:
         with self._lock:
             self._open.discard(request)
         super().close_request(request)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+    def shutdown_request(self, request: Any) -> None:
         # The inherited one says goodbye first (FIN); a connection to be reset must not.
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == _LINGER_ZERO:
             self.close_request(request)
@@ -260,7 +260,7 @@ class _Server(ThreadingHTTPServer):
                 with suppress(OSError):  # the client went first
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
         # A client that hung up is what half the faults are for; anything else is a bug to show.
         if error is not None and not isinstance(error, ConnectionError):

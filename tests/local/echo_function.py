@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 
-def echo(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
+def echo(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the event and what the process knows of itself."""
     return {
         "event": event,

@@ -21,7 +21,7 @@ class Reply:
         self.body = response.read()
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON is anything
+    def json(self) -> Any:
         """The body as JSON."""
         return json.loads(self.body)
 

@@ -86,7 +86,7 @@ class Program:
             "AWS_LAMBDA_RUNTIME_API": api_address,
         }
         with log_path.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - this interpreter, and a handler from a test
+            return subprocess.Popen(
                 [sys.executable, "-m", "awslambdaric", self.handler],
                 env={**self.environment, **own},
                 cwd=self.cwd,

@@ -15,7 +15,7 @@ def read(response: Response) -> bytes:
     return b"".join(response.body)
 
 
-def read_json(response: Response) -> Any:  # noqa: ANN401 - JSON is anything
+def read_json(response: Response) -> Any:
     assert response.headers["content-type"] == "application/json"
     return json.loads(read(response), parse_constant=_no_constant)
 

@@ -138,5 +138,5 @@ def _everything(request: Request) -> Iterator[str]:
         yield from _texts(message["content"])
 
 
-def _texts(content: Any) -> Iterator[str]:  # noqa: ANN401 - as it came over the wire
+def _texts(content: Any) -> Iterator[str]:
     return (block["text"] for block in content if "text" in block)

@@ -37,7 +37,7 @@ class StreamingFunction:
             log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="streaming-"))
             self.log_path = Path(log.name)
             process = stack.enter_context(
-                subprocess.Popen(  # noqa: S603 - this interpreter, and a program of ours
+                subprocess.Popen(
                     _COMMAND,
                     cwd=_ROOT,
                     env=self._environment,

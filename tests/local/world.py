@@ -191,7 +191,7 @@ def small_world(
     rewards: Mapping[str, float] | None = REWARDS,
     encoder: FakeEncoder | None = None,
     when_unknown: WhenUnknown = "cheapest",
-    **rules: Any,  # noqa: ANN401 - any field of Rules
+    **rules: Any,
 ) -> World:
     """Return a router; `rewards=None` leaves it without an artifact."""
     clock, telemetry, queue, cache = FakeClock(), RecordingTelemetry(), FakeQueue(), FakeCache()
@@ -234,7 +234,7 @@ def small_world(
     )
 
 
-def ask(text: str = "hello", **changes: Any) -> Ask:  # noqa: ANN401 - any field of Ask
+def ask(text: str = "hello", **changes: Any) -> Ask:
     """Return a request with one user turn."""
     return replace(Ask(ChatRequest((said("user", text),)), key_id="key-1"), **changes)
 
@@ -251,7 +251,7 @@ EVERYONE_FAILS: dict[str, list[Step]] = {
 }
 
 
-def answer(world: World, *, seconds: float = 28.0, **changes: Any) -> str:  # noqa: ANN401
+def answer(world: World, *, seconds: float = 28.0, **changes: Any) -> str:
     """Ask with the preset quality unless told otherwise, read the whole answer, name its author."""
     request = ask(**{"preset": "quality", **changes})
     stream = world.service.answer(request, world.deadline(seconds))

@@ -80,7 +80,7 @@ class Browser:
             file = Path(folder) / "page.html"
             around = _AROUND.format(width=width, height=height, page=html.escape(copy))
             file.write_text(around, encoding="utf-8")
-            run = subprocess.run(  # noqa: S603 - the browser found above, and our own page
+            run = subprocess.run(
                 [
                     self.program,
                     "--headless=new",

@@ -61,7 +61,7 @@ def stream_error(code: str, message: str = PROMPT) -> EventStreamError:
 
 
 @pytest.mark.parametrize("shape", CONVERSE_STREAM.error_shapes, ids=lambda shape: shape.name)
-def test_every_error_of_the_service_model_has_its_meaning(shape: Any) -> None:  # noqa: ANN401
+def test_every_error_of_the_service_model_has_its_meaning(shape: Any) -> None:
     status = shape.metadata["error"]["httpStatusCode"]
 
     # 418 lets no error be judged by its status: a code the table does not know fails here.

@@ -5,36 +5,9 @@ from typing import Any
 import pytest
 
 from tests.local.complaints import complaint
-
-type Shape = Any
-"""What boto3 takes."""
+from tests.local.shapes import Shape, assistant, gave, image, tools, use, user
 
 MESSAGES: Shape = [{"role": "user", "content": [{"text": "hello there"}]}]
-
-
-def tools(*names: str, **choice: Shape) -> Shape:
-    specs = [{"toolSpec": {"name": name, "inputSchema": {"json": {}}}} for name in names]
-    return {"tools": specs, **({"toolChoice": choice} if choice else {})}
-
-
-def user(*content: Shape) -> Shape:
-    return {"role": "user", "content": [{"text": c} if isinstance(c, str) else c for c in content]}
-
-
-def assistant(*content: Shape) -> Shape:
-    return {**user(*content), "role": "assistant"}
-
-
-def use(called: str = "1", name: str = "weather") -> Shape:
-    return {"toolUse": {"toolUseId": called, "name": name, "input": {}}}
-
-
-def gave(called: str = "1", *content: Shape) -> Shape:
-    return {"toolResult": {"toolUseId": called, "content": list(content)}}
-
-
-def image(data: bytes = b"pixels", form: str = "png") -> Shape:
-    return {"image": {"format": form, "source": {"bytes": data}}}
 
 
 ASKED = (user("hi"), assistant(use()))

@@ -49,7 +49,7 @@ CANDIDATE = Candidate(
 HELLO = ChatRequest(turns=(said("user", "hello"),))
 
 
-def translate(candidate: Candidate = CANDIDATE, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def translate(candidate: Candidate = CANDIDATE, **changes: Any) -> dict[str, Any]:
     """Translate HELLO with some fields changed."""
     return dict(converse_request(candidate, replace(HELLO, **changes)))
 

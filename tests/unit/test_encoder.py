@@ -379,7 +379,7 @@ def bundled(source: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The tiny model in the bundled one's place; holds the folders it was exported to."""
     exports: list[Path] = []
 
-    def export(source: Path, out: Path, **settings: Any) -> EncoderSpec:  # noqa: ANN401
+    def export(source: Path, out: Path, **settings: Any) -> EncoderSpec:
         exports.append(out)
         return export_encoder(source, out, **{**settings, "max_tokens": 8})
 

@@ -288,7 +288,7 @@ anything = st.recursive(
         },
     )
 )
-def test_what_is_taken_is_one_score_between_0_and_1_of_an_id_of_ours(body: Any) -> None:  # noqa: ANN401
+def test_what_is_taken_is_one_score_between_0_and_1_of_an_id_of_ours(body: Any) -> None:
     try:
         request = FeedbackRequest.model_validate(body)
     except ValidationError:

@@ -204,7 +204,7 @@ def test_each_invocation_writes_its_metrics(capsys: pytest.CaptureFixture[str]) 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter without any environment."""
-    return subprocess.run(  # noqa: S603 - this interpreter, and a program of ours
+    return subprocess.run(
         [sys.executable, "-c", program],
         env={},
         capture_output=True,

@@ -40,7 +40,7 @@ def aws() -> Iterator[LoopbackAws]:
 class Keys:
     """A table of its own, and the commands that work on it."""
 
-    def __init__(self, client: Any, table: str) -> None:  # noqa: ANN401 - any client
+    def __init__(self, client: Any, table: str) -> None:
         self.table = table
         self.store = DynamoKeyStore(table, client)
         self.budgets = DynamoBudgetStore(table, client)
@@ -141,7 +141,7 @@ def test_a_key_holds_until_the_end_of_the_day_that_is_named(
     assert keys.add(*arguments)[1].expires_at == expected
 
 
-def _no_store(_: str) -> Any:  # noqa: ANN401 - any store
+def _no_store(_: str) -> Any:
     raise AssertionError("the table was asked")
 
 
@@ -388,7 +388,7 @@ def test_a_table_that_cannot_be_asked_is_named_and_no_token_is_shown(
 def test_the_command_line_ends_with_one_line_and_status_one(aws: LoopbackAws, keys: Keys) -> None:
     command = [sys.executable, "-m", "training.cli", "keys", "revoke", "abc", "--table", keys.table]
 
-    run = subprocess.run(  # noqa: S603 - this interpreter, and the command above
+    run = subprocess.run(
         command, env=aws.environment(), capture_output=True, text=True, check=False, timeout=60
     )
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import boto3
@@ -26,9 +27,7 @@ from tests.local.bedrock import (
     Throttle,
 )
 from tests.local.converse import echo, example_of
-
-type Shape = Any
-"""What boto3 takes."""
+from tests.local.shapes import Shape, assistant, gave, image, tools, use, user
 
 MODEL = "amazon.nova-lite-v1:0"
 OTHER = "amazon.nova-pro-v1:0"
@@ -180,44 +179,20 @@ SCHEMA: Shape = {
 }
 
 
-def tools(*names: str, **choice: Shape) -> Shape:
-    specs = [{"toolSpec": {"name": name, "inputSchema": {"json": SCHEMA}}} for name in names]
-    return {"tools": specs, **({"toolChoice": choice} if choice else {})}
-
-
-def user(*content: Shape) -> Shape:
-    return {"role": "user", "content": [{"text": c} if isinstance(c, str) else c for c in content]}
-
-
-def assistant(*content: Shape) -> Shape:
-    return {**user(*content), "role": "assistant"}
-
-
-def use(called: str = "1", name: str = "weather") -> Shape:
-    return {"toolUse": {"toolUseId": called, "name": name, "input": {}}}
-
-
-def gave(called: str = "1", *content: Shape) -> Shape:
-    return {"toolResult": {"toolUseId": called, "content": list(content)}}
-
-
-def image(data: bytes = b"pixels", form: str = "png") -> Shape:
-    return {"image": {"format": form, "source": {"bytes": data}}}
-
-
+offer = partial(tools, schema=SCHEMA)
 FILLED = {"city": "text", "days": 3, "unit": "C"}
 
 
 @pytest.mark.parametrize(
     ("said", "config", "called"),
     [
-        ("hello", tools("weather"), []),
-        ("call weather!", tools("weather", "now"), ["weather"]),
-        ("weather, then now", tools("now", "weather"), ["now", "weather"]),
-        ("the weather-station", tools("weather"), []),
-        ("hello", tools("weather", "now", any={}), ["weather"]),
-        ("what is it now?", tools("weather", "now", any={}), ["now"]),
-        ("weather", tools("weather", "now", tool={"name": "now"}), ["now"]),
+        ("hello", offer("weather"), []),
+        ("call weather!", offer("weather", "now"), ["weather"]),
+        ("weather, then now", offer("now", "weather"), ["now", "weather"]),
+        ("the weather-station", offer("weather"), []),
+        ("hello", offer("weather", "now", any={}), ["weather"]),
+        ("what is it now?", offer("weather", "now", any={}), ["now"]),
+        ("weather", offer("weather", "now", tool={"name": "now"}), ["now"]),
     ],
 )
 def test_the_echo_calls_the_tools_that_are_asked_for(
@@ -234,7 +209,7 @@ def test_the_echo_calls_the_tools_that_are_asked_for(
 
 def test_a_tool_use_is_streamed_in_pieces(client: BedrockRuntimeClient) -> None:
     stream = client.converse_stream(
-        modelId=MODEL, messages=[user("weather")], toolConfig=tools("weather")
+        modelId=MODEL, messages=[user("weather")], toolConfig=offer("weather")
     )
     events: list[Any] = list(stream["stream"])
 
@@ -252,7 +227,7 @@ def test_the_echo_repeats_what_tools_gave_back(client: BedrockRuntimeClient) -> 
         user(gave("1", {"text": "rain"}), gave("2", {"text": "noon"}, image()), "thanks"),
     ]
 
-    answer = client.converse(modelId=MODEL, messages=messages, toolConfig=tools("weather", any={}))
+    answer = client.converse(modelId=MODEL, messages=messages, toolConfig=offer("weather", any={}))
 
     assert answer["output"]["message"]["content"] == [
         {"text": f"{MODEL} answers: rain; noon (images: 1, bytes: 6)"}

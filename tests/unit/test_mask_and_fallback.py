@@ -7,7 +7,6 @@ from datetime import date
 import pytest
 
 from regroup.domain.catalog import (
-    Candidate,
     Capabilities,
     Catalog,
     Prices,
@@ -27,18 +26,13 @@ from regroup.domain.chat import (
 )
 from regroup.domain.fallback import Cooldowns, Deadline
 from regroup.domain.mask import Hurdle, Needs, find_hurdles, needs_of
+from tests.local.world import small_catalog
 
-CANDIDATE = Candidate(
+CANDIDATE = replace(
+    small_catalog().candidates["small"],
     name="one",
-    family="test",
-    model_id="test.one",
-    region="ap-northeast-1",
     prices=Prices(1.0, 2.0),
-    context_tokens=1_000,
     max_output_tokens=100,
-    tokens_per_char={"latin": 0.25, "cjk": 1.0, "other": 1.0},
-    capabilities=Capabilities(),
-    residency="jp",
 )
 NEEDS = Needs(script_counts=count_scripts("hello"), today=date(2026, 11, 24))
 

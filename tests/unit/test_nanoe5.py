@@ -18,7 +18,7 @@ HIDDEN, WIDE, LAYERS, HEADS, ROWS, PLACES, TYPES = 32, 64, 2, 4, 9, 16, 2
 PIECES = ("<s>", "<pad>", "</s>", "<unk>", "\u2581", "a", "日本")
 ENCODED = tuple(map(str.encode, PIECES))
 SCORES = (0.0, 0.0, 0.0, 0.0, -2.5, -3.25, -4.125)
-CHARACTERS = {"\t": " ", "\x01": "", "Ａ": "A", "㌢": "センチ"}  # noqa: RUF001
+CHARACTERS = {"\t": " ", "\x01": "", "Ａ": "A", "㌢": "センチ"}
 BIASES = {"q": HIDDEN, "k": HIDDEN, "v": HIDDEN, "ao": HIDDEN, "fi": WIDE, "fo": HIDDEN}
 MATRICES = {name: (size, WIDE if name == "fo" else HIDDEN) for name, size in BIASES.items()}
 

@@ -33,7 +33,7 @@ CALLS: list[ChatEvent] = [
 ]
 
 
-def whole(answer: Answer, extension: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401
+def whole(answer: Answer, extension: Mapping[str, object] | None = None) -> Any:
     return json.loads(
         completion(
             answer, completion_id="chatcmpl-1", model="haiku", created=7, extension=extension

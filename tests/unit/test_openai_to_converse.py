@@ -203,7 +203,7 @@ def test_whatever_was_said_or_shown_reaches_bedrock(body: dict[str, Any]) -> Non
         assert all(piece in sent for piece in pieces(item["content"]))
 
 
-def pieces(content: Any) -> list[str | bytes]:  # noqa: ANN401 - what a client may send
+def pieces(content: Any) -> list[str | bytes]:
     """Return what a message says and shows: texts that touch are one, blank ones none."""
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     found: list[str | bytes] = []

@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_prompts_in_another_process() -> None:
         "print(sha256(repr(generate(400, ['ja', 'en'], 11)).encode()).hexdigest())"
     )
     digests = {
-        subprocess.run(  # noqa: S603 - our own program
+        subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,

@@ -123,7 +123,7 @@ def test_the_same_report_is_the_same_page_in_another_process_and_pygal_is_import
         "page = report.render(sample.a_report()).encode()\n"
         "sys.stdout.write(f'{early} {hashlib.sha256(page).hexdigest()}')"
     )
-    run = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+    run = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
         env={"PYTHONHASHSEED": "7"},

@@ -167,7 +167,7 @@ def test_short_room_cuts_the_reasoning_first_and_then_the_answer() -> None:
 # What each profile promises
 
 
-def best_by(name: str, key: Any) -> float:  # noqa: ANN401 - a key function of prompts
+def best_by(name: str, key: Any) -> float:
     """Return the mean reward of the best choice per group of prompts."""
     groups = defaultdict(list)
     for prompt in PROMPTS:

@@ -59,7 +59,7 @@ class _Machine:
             case _:
                 raise NotImplementedError(ast.dump(statement))
 
-    def value(self, node: ast.expr | None) -> Any:  # noqa: ANN401 - a value of the program
+    def value(self, node: ast.expr | None) -> Any:
         match node:
             case ast.Constant(value=value):
                 return value
@@ -73,7 +73,7 @@ class _Machine:
                 return _OPERATORS[type(op)](self.value(left), self.value(right))
         return self._collection(node)
 
-    def _collection(self, node: ast.expr | None) -> Any:  # noqa: ANN401 - a value of the program
+    def _collection(self, node: ast.expr | None) -> Any:
         match node:
             case ast.List(elts=items):
                 return [self.value(item) for item in items]
@@ -88,6 +88,6 @@ class _Machine:
                 return [self._with(e, item, elt) for item in self.value(g.iter)]
         raise NotImplementedError(ast.dump(node) if node else "nothing")
 
-    def _with(self, name: str, value: object, node: ast.expr) -> Any:  # noqa: ANN401
+    def _with(self, name: str, value: object, node: ast.expr) -> Any:
         self.values[name] = value
         return self.value(node)

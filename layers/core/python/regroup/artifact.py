@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from dataclasses import fields as fields_of
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from regroup.domain.prediction import Heads
 from regroup.domain.uncertainty import Uncertainty
 from regroup.errors import ArtifactCorruptError, ArtifactIncompatibleError
 from regroup.kmeans_file import KMEANS, read_kmeans
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -340,8 +343,8 @@ def _check_size(name: str, size_bytes: int) -> None:
 def _manifest_from(fields: dict[str, Any]) -> Manifest:
     """Build a manifest from parsed JSON; fields this version does not know are ignored."""
 
-    def pick[T](kind: type[T], values: dict[str, Any]) -> T:
-        known = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    def pick[T: "DataclassInstance"](kind: type[T], values: dict[str, Any]) -> T:
+        known = [one.name for one in fields_of(kind)]
         return kind(**{name: values[name] for name in known if name in values})
 
     nested = {

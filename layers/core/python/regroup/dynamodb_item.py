@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from regroup.errors import StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 type Item = Mapping[str, Any]
 """Attributes by name, each a map from its type to its value: `{"at": {"N": "1.5"}}`."""
@@ -12,6 +17,33 @@ LATEST_SECONDS = 10_000_000_000
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an attribute raises that is missing, of another type or out of range."""
+
+
+def fetch(
+    client: "DynamoDBClient", table: str, key: Mapping[str, str], *, what: str, consistent: bool
+) -> Item:
+    """Return the item of a text key; an empty one where there is none.
+
+    Args:
+        client: makes one attempt, and is quick to give up.
+        table: where to look.
+        key: the key attribute's name and value.
+        what: the table, in the words of an error.
+        consistent: whether what was written a moment ago must be seen.
+
+    Raises:
+        StoreError: the table did not answer in time.
+    """
+    try:
+        answer = client.get_item(
+            TableName=table,
+            Key={name: {"S": value} for name, value in key.items()},
+            ConsistentRead=consistent,
+        )
+    # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
+    except Exception as error:
+        raise StoreError(f"the {what} did not answer") from error
+    return answer.get("Item", {})
 
 
 def lives(item: Item, now: float) -> bool:

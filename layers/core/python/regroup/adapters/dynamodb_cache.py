@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from regroup.domain.prediction import Prediction
-from regroup.dynamodb_item import lives
+from regroup.dynamodb_item import fetch, lives
 from regroup.errors import StoreError
 
 if TYPE_CHECKING:
@@ -24,14 +24,9 @@ class DynamoPredictionCache:
 
     def get(self, query_hash: str, now: float) -> Prediction | None:
         """Return what was put, unless it expired or cannot be read any more."""
-        try:
-            answer = self._client.get_item(
-                TableName=self._table, Key={"query_hash": {"S": query_hash}}
-            )
-        # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
-        except Exception as error:
-            raise StoreError("the prediction cache did not answer") from error
-        item = answer.get("Item", {})
+        key = {"query_hash": query_hash}
+        # A prediction never changes, so an old one is as good.
+        item = fetch(self._client, self._table, key, what="prediction cache", consistent=False)
         if not lives(item, now):
             return None
         return _prediction(item.get("prediction", {}).get("S", ""))

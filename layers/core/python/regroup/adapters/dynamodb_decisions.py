@@ -6,6 +6,7 @@ from regroup.domain.feedback import DecisionRecord
 from regroup.dynamodb_item import (
     UNREADABLE,
     Item,
+    fetch,
     lives,
     number,
     read_count,
@@ -31,17 +32,9 @@ class DynamoDecisionStore:
 
     def get(self, decision_id: str, now: float) -> DecisionRecord | None:
         """Return a decision, unless it is forgotten or cannot be read any more."""
-        try:
-            answer = self._client.get_item(
-                TableName=self._table,
-                Key={"decision_id": {"S": decision_id}},
-                # A program judges an answer as soon as it has it.
-                ConsistentRead=True,
-            )
-        # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
-        except Exception as error:
-            raise StoreError("the decision table did not answer") from error
-        item = answer.get("Item", {})
+        key = {"decision_id": decision_id}
+        # Consistent: a program judges an answer as soon as it has it.
+        item = fetch(self._client, self._table, key, what="decision table", consistent=True)
         return _record(item) if lives(item, now) else None
 
     def put(self, record: DecisionRecord, now: float) -> None:

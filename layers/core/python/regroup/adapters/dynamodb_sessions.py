@@ -9,6 +9,7 @@ from regroup.dynamodb_item import (
     LATEST_SECONDS,
     UNREADABLE,
     Item,
+    fetch,
     lives,
     number,
     read_count,
@@ -38,17 +39,9 @@ class DynamoSessionStore:
 
     def get(self, name: str, now: float) -> Session | None:
         """Return what was put last, unless it expired or cannot be read any more."""
-        try:
-            answer = self._client.get_item(
-                TableName=self._table,
-                Key={"session_id": {"S": name}},
-                # The next step of a tool loop comes within a moment of the answer before it.
-                ConsistentRead=True,
-            )
-        # Not only the SDK's own errors: alien bytes surface as whatever its parsers stumble over.
-        except Exception as error:
-            raise StoreError("the session table did not answer") from error
-        item = answer.get("Item", {})
+        key = {"session_id": name}
+        # Consistent: the next step of a tool loop comes within a moment of the answer before it.
+        item = fetch(self._client, self._table, key, what="session table", consistent=True)
         return _session(item) if lives(item, now) else None
 
     def put(self, name: str, session: Session, now: float) -> None:

@@ -23,6 +23,7 @@ from regroup.ports import ObjectStore, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
 _NO_ADDRESS = "{!r} is not an object's address: use s3://bucket/key or file:/path"
@@ -58,35 +59,36 @@ class S3ObjectStore:
     def create(self, key: str, content: bytes) -> bool:
         """Write an object unless one is there; tell whether it was written."""
         try:
-            self._put(key, content, {"IfNoneMatch": "*"})
+            self.replace(key, content, tag=None)
         except PointerConflictError:
             return False
         return True
 
     def replace(self, key: str, content: bytes, *, tag: str | None) -> None:
         """Write an object if its ETag is still `tag` (None: if there is none)."""
-        self._put(key, content, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag})
-
-    @property
-    def _s3(self) -> "S3Client":
-        if self._client is None:
-            self._client = self._make_client()
-        return self._client
-
-    def _put(self, key: str, content: bytes, condition: dict[str, str]) -> None:
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": self._prefix + key,
+            "Body": content,
+        }
+        if tag is None:
+            request["IfNoneMatch"] = "*"
+        else:
+            request["IfMatch"] = tag
         try:
-            self._s3.put_object(
-                Bucket=self._bucket,
-                Key=self._prefix + key,
-                Body=content,
-                **condition,  # type: ignore[arg-type]
-            )
+            self._s3.put_object(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] in _CONFLICT:
                 raise PointerConflictError(f"{self._url(key)} was changed meanwhile") from error
             raise StoreError(f"S3 refused to write {self._url(key)}") from error
         except BotoCoreError as error:
             raise StoreError(explain(error, f"S3 did not take {self._url(key)}")) from error
+
+    @property
+    def _s3(self) -> "S3Client":
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
 
     def _url(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"

@@ -38,7 +38,7 @@ TEXTS = (
     "def total(items):\n    return sum(item.price * item.count for item in items)\n\n"
     "Write a unit test for this function.",
     "3.14159265",
-    "ＡＢＣ１２３とabc123は同じ文字列ですか？ ｶﾀｶﾅ表記も確認してください。",  # noqa: RUF001
+    "ＡＢＣ１２３とabc123は同じ文字列ですか？ ｶﾀｶﾅ表記も確認してください。",
     # Longer than an encoder reads, so that cutting is tried as well.
     " ".join(
         f"On day {day} the river stood {7 * day % 90} centimetres above its mark."
