@@ -83,6 +83,9 @@ class Caller:
             attempts.append(Attempt(name, None))
             self.cooldowns.wake(name)
             return begun
+        if deadline.attempt_seconds(self.clock.monotonic()) == 0.0:
+            # The last one was waited for as long as there was time: it did not refuse.
+            raise DeadlineError("the time was up before a candidate answered")
         raise NoAnswerError(
             f"{len(attempts)} candidates were tried and none answered",
             retry_after_seconds=_RETRY_AFTER_SECONDS,

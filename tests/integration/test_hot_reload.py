@@ -111,7 +111,7 @@ def test_a_version_with_a_flipped_byte_is_refused_and_the_live_one_goes_on(
     assert any('"ArtifactRejected":[1.0]' in line for line in stack.function.log_lines)
 
 
-def test_a_shadow_is_logged_beside_every_decision_and_changes_none(
+def test_a_shadow_is_logged_and_decides_nothing_until_it_is_a_canary(
     stack: LocalStack, artifact: Path, tmp_path: Path
 ) -> None:
     first = health(stack).json["artifact"]
@@ -125,3 +125,10 @@ def test_a_shadow_is_logged_beside_every_decision_and_changes_none(
     assert (line["version"], line["challenger_version"]) == (first, challenger)
     assert set(line["probabilities"]) == {"champion", "challenger", "behaviour"}
     assert line["probabilities"]["behaviour"] == line["probabilities"]["champion"]
+
+    # As a canary of every conversation it decides them all.
+    point(stack, Pointer(first, challenger=challenger, mode="canary", share=1.0))
+    assert wait_until(lambda: health(stack).json["mode"] == "canary")
+    assert post(stack, "/v1/chat/completions", CHAT).status == 200
+    line = decisions(stack)[-1]
+    assert (line["arm"], line["version"]) == ("challenger", challenger)

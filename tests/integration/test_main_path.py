@@ -220,6 +220,23 @@ def test_an_answered_request_is_sampled_and_stored_once_however_often_it_is_deli
     assert stored["decision"]["routed_model"]
 
 
+def test_a_judged_answer_is_stored_for_training(stack: LocalStack) -> None:
+    answered = chat(stack, "Write a poetic message about 大阪 to a friend.")
+    judged = {"decision_id": answered.json["id"], "reward": 0.25}
+    assert send(stack, "/v1/feedback", json.dumps(judged).encode()).status == 200
+    message = next(m for m in receive_all(stack) if '"reward_scored"' in m["Body"])
+    record = {"messageId": "1", "body": message["Body"], "eventSource": "aws:sqs"}
+    environment = {**stack.aws.environment(), "SAMPLE_BUCKET": SAMPLES}
+    with LambdaFunction("collector.entry.lambda_handler", environment) as collector:
+        assert collector.handle({"Records": [record]}) == {"batchItemFailures": []}
+    s3 = stack.aws.client("s3")
+    (item,) = s3.list_objects_v2(Bucket=SAMPLES, Prefix="rewards/")["Contents"]
+    line = json.loads(s3.get_object(Bucket=SAMPLES, Key=item["Key"])["Body"].read())
+    assert (line["event"], line["reward_score"]) == ("reward_scored", 0.25)
+    assert line["routed_model"] == answered.headers["x-regroup-model"]
+    assert line["decision_id"] == answered.headers["x-regroup-decision-id"]
+
+
 def receive_all(stack: LocalStack) -> list[Any]:
     sqs = stack.aws.client("sqs")
     found: list[Any] = []

@@ -181,6 +181,14 @@ def test_a_second_attempt_is_not_begun_once_the_time_is_up() -> None:
     assert (world.line["status"], world.line["fallbacks"]) == (504, 1)
 
 
+def test_a_last_candidate_that_took_all_the_time_is_a_timeout_and_no_refusal() -> None:
+    world = small_world()
+    world.chat_model.plan("large", [Wait(28.0), UpstreamTimeoutError("large")])
+    with pytest.raises(DeadlineError):
+        answer(world, candidate="large")
+    assert (world.line["status"], world.line["fallbacks"]) == (504, 1)
+
+
 @PATIENT
 @given(st.floats(min_value=4.0, max_value=900.0))
 def test_candidates_that_hang_leave_time_for_those_after_them(seconds: float) -> None:
