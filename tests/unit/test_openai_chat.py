@@ -1,78 +1,31 @@
-"""OpenAI's requests in the project's own words."""
+"""OpenAI's messages, images and settings in the project's own terms."""
 
-import base64
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from regroup.domain.chat import (
     ChatRequest,
     Image,
     ImageFormat,
     JsonSchema,
-    NamedTool,
     Text,
-    Tool,
-    ToolResult,
-    ToolUse,
     Turn,
     said,
 )
-from regroup.errors import BadRequestError, RequestError, UnprocessableError
-from regroup.openai_body import ChatCompletionRequest, RegroupOptions
-from regroup.openai_chat import JSON_OBJECT_SENTENCE, to_chat_request
-
-USER = {"role": "user", "content": "hi"}
-HI = (said("user", "hi"),)
-
-FILES: dict[ImageFormat, bytes] = {
-    "png": b"\x89PNG\r\n\x1a\n and pixels",
-    "jpeg": b"\xff\xd8\xff and pixels",
-    "gif": b"GIF89a and pixels",
-    "webp": b"RIFF\x10\x00\x00\x00WEBP and pixels",
-}
-PNG = Image("png", FILES["png"])
-
-
-def translate(messages: list[dict[str, Any]], **fields: object) -> ChatRequest:
-    raw: dict[str, object] = {"messages": messages, **fields}
-    return to_chat_request(ChatCompletionRequest.model_validate(raw), raw)
-
-
-def refusal(messages: list[dict[str, Any]], **fields: object) -> RequestError:
-    with pytest.raises(RequestError) as caught:
-        translate(messages, **fields)
-    return caught.value
-
-
-def data_url(data: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def picture(url: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
-
-
-def call(name: str, called: str = "call_1", arguments: str = "{}") -> dict[str, Any]:
-    return {
-        "id": called,
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }
-
-
-def calls(*tool_calls: dict[str, Any], content: object = None) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, "tool_calls": list(tool_calls)}
-
-
-def result(called: str, content: object = "done") -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": called, "content": content}
-
-
-def function(name: str, **fields: object) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": name, **fields}}
-
+from regroup.errors import BadRequestError, UnprocessableError
+from regroup.openai_chat import JSON_OBJECT_SENTENCE
+from tests.local.openai_requests import (
+    FILES,
+    HI,
+    PNG,
+    USER,
+    calls,
+    data_url,
+    picture,
+    refusal,
+    translate,
+)
 
 # Messages
 
@@ -251,164 +204,6 @@ def test_a_remote_picture_is_refused_with_what_to_do_instead() -> None:
     assert "data URL" in str(refusal([{"role": "user", "content": [picture("http://a/b.png")]}]))
 
 
-# Tools
-
-
-def test_tools_are_carried_over() -> None:
-    parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
-    tools = [
-        function("weather", description="Tells the weather", parameters=parameters, strict=True),
-        function("now"),
-        function("later", description=None, parameters=None),
-        function("never", parameters={}),
-    ]
-    nothing = {"type": "object", "properties": {}}
-
-    request = translate([USER], tools=tools, parallel_tool_calls=False)
-
-    assert request.tools == (
-        Tool("weather", "Tells the weather", parameters),
-        Tool("now", "", nothing),
-        Tool("later", "", nothing),
-        Tool("never", "", nothing),
-    )
-    assert request.tool_choice == "auto"
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        (None, "auto"),
-        ("auto", "auto"),
-        ("none", "none"),
-        ("required", "required"),
-        (function("now"), NamedTool("now")),
-    ],
-)
-def test_the_choice_of_a_tool_is_carried_over(choice: object, expected: object) -> None:
-    assert translate([USER], tools=[function("now")], tool_choice=choice).tool_choice == expected
-
-
-@pytest.mark.parametrize("choice", ["auto", "none"])
-def test_a_choice_that_asks_for_no_tool_needs_none(choice: str) -> None:
-    assert not translate([USER], tools=[], tool_choice=choice).offers_tools
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"tools": [function("a"), function("b"), function("a")]}, "tools[2].function.name"),
-        ({"tools": [function("a")], "tool_choice": function("b")}, "tool_choice"),
-        ({"tool_choice": function("b")}, "tool_choice"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
-    ],
-)
-def test_tools_that_contradict_themselves_are_refused(
-    fields: dict[str, object], param: str
-) -> None:
-    error = refusal([USER], **fields)
-
-    assert isinstance(error, BadRequestError)
-    assert (error.code, error.param) == ("invalid_tools", param)
-
-
-WEATHER = call("weather", "call_1", '{"city": "Oslo"}')
-USE = ToolUse("call_1", "weather", '{"city": "Oslo"}')
-
-
-@pytest.mark.parametrize(
-    ("messages", "turns"),
-    [
-        (
-            [calls(WEATHER), result("call_1")],
-            [Turn("assistant", (USE,)), Turn("user", (ToolResult("call_1", (Text("done"),)),))],
-        ),
-        (
-            [calls(WEATHER, content="Let me see."), result("call_1", "")],
-            [
-                Turn("assistant", (Text("Let me see."), USE)),
-                Turn("user", (ToolResult("call_1", ()),)),
-            ],
-        ),
-        (
-            [
-                calls(call("a", "1", ""), {"id": "2", "function": {"name": "b"}}),
-                result("2", [{"type": "text", "text": "B"}, picture(data_url(FILES["png"]))]),
-                {"role": "system", "content": ""},
-                result("1", None),
-                USER,
-                USER,
-            ],
-            [
-                Turn("assistant", (ToolUse("1", "a", "{}"), ToolUse("2", "b", "{}"))),
-                Turn("user", (ToolResult("2", (Text("B"), PNG)), ToolResult("1", ()), Text("hi"))),
-                *HI,
-            ],
-        ),
-        (
-            [calls(WEATHER), result("call_1"), calls(WEATHER), result("call_1")],
-            [Turn("assistant", (USE,)), Turn("user", (ToolResult("call_1", (Text("done"),)),))] * 2,
-        ),
-    ],
-    ids=["one call", "text beside it", "calls in parallel", "an id used again"],
-)
-def test_tool_calls_and_their_results_become_turns(
-    messages: list[dict[str, Any]], turns: list[Turn]
-) -> None:
-    assert translate([USER, *messages]).turns == (*HI, *turns)
-
-
-def test_the_result_of_a_tool_alone_can_be_answered() -> None:
-    assert translate([calls(WEATHER), result("call_1", "")]).turns[-1].role == "user"
-
-
-LONG = "x" * 5_000
-
-
-@pytest.mark.parametrize(
-    ("messages", "param"),
-    [
-        ([result("call_1")], "messages[0].tool_call_id"),
-        ([calls(WEATHER), result("2")], "messages[1].tool_call_id"),
-        ([calls(WEATHER), result("call_1"), result("call_1")], "messages[2].tool_call_id"),
-        ([calls(WEATHER), result("call_1"), USER, result("call_1")], "messages[3].tool_call_id"),
-        ([calls(WEATHER)], "messages"),
-        ([calls(WEATHER), USER], "messages"),
-        ([calls(WEATHER), {"role": "assistant", "content": "a"}], "messages"),
-        ([calls(WEATHER), USER, result("call_1")], "messages"),
-        ([calls(WEATHER, call("b", "2")), result("call_1"), USER], "messages"),
-        ([calls(WEATHER, WEATHER), result("call_1")], "messages[0].tool_calls"),
-        ([calls(call("a", LONG))], "messages"),
-        ([calls(call("a", "1", "secret"))], "messages[0].tool_calls"),
-        ([calls(call("a", "1", '["secret"]'))], "messages[0].tool_calls"),
-        ([calls(call("a", "1", '{"secret": NaN}'))], "messages[0].tool_calls"),
-        ([calls(call("a", "1", '{"secret": 1e999}'))], "messages[0].tool_calls"),
-        ([calls(call("a", "1", '{"secret": "\\ud800"}'))], "messages[0].tool_calls"),
-        ([calls(call("a", "1", '{"secret": ' * 101 + "1" + "}" * 101))], "messages[0].tool_calls"),
-        (
-            [calls(call("a", "1", '{"secret": ' * 9**6 + "1" + "}" * 9**6))],
-            "messages[0].tool_calls",
-        ),
-        ([calls(call("a", "1", '{"secret": ' + "1" * 5_000 + "}"))], "messages[0].tool_calls"),
-    ],
-)
-def test_calls_and_results_that_do_not_match_are_refused_by_id(
-    messages: list[dict[str, Any]], param: str
-) -> None:
-    error = refusal(messages)
-
-    assert isinstance(error, BadRequestError)
-    assert (error.code, error.param) == ("invalid_tool_call", param)
-    assert "secret" not in str(error)
-    assert len(str(error)) < 150
-
-
-def test_the_id_at_fault_is_named() -> None:
-    assert "'call_1'" in str(refusal([calls(WEATHER, call("b", "2")), result("2"), USER]))
-    assert f"'{LONG[:64]}'" in str(refusal([result(LONG)]))
-
-
 # Settings
 
 
@@ -520,103 +315,3 @@ def test_what_is_not_served_is_named(
     assert (error.code, error.param) == ("unsupported_feature", param)
     assert named in str(error)
     assert len(str(error)) < 120
-
-
-# The body
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"messages": []},
-        {"messages": [{"role": "x" * 500}]},
-        {"messages": [{"role": ["user"]}]},
-        {"messages": [5]},
-        {"messages": [{"role": "tool", "content": "1"}]},
-        {"messages": [{"role": "user", "content": 5}]},
-        {"messages": [{"role": "user", "content": [5]}]},
-        {"messages": [{"role": "user", "content": [{"text": "a"}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-        {"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
-        {"messages": [calls(call("", "1"))]},
-        {"messages": [calls(call("a", ""))]},
-        {"tools": [{}]},
-        {"tools": [function("")]},
-        {"tools": [function("a", parameters=[])]},
-        {"tools": [function("a", parameters={"a": float("inf")})]},
-        {"tool_choice": "any"},
-        {"tool_choice": 5},
-        {"stop": ["a"] * 5},
-        {"stop": 5},
-        {"response_format": "json"},
-        {"response_format": {"type": "json_schema"}},
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
-        {"max_tokens": 0},
-        {"temperature": float("nan")},
-        {"user": 5},
-    ],
-)
-def test_a_body_of_another_shape_is_refused_in_a_short_sentence(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError) as caught:
-        ChatCompletionRequest.model_validate({"messages": [USER], **fields})
-
-    assert all(len(error["msg"]) < 100 for error in caught.value.errors())
-
-
-@pytest.mark.parametrize(
-    ("options", "fits"),
-    [
-        ({}, True),
-        ({"cost_weight": 0, "candidates": ["haiku"], "max_cost_usd": 0.01}, True),
-        ({"residency": "jp", "session_id": "s" * 128, "explain": True, "explore": False}, True),
-        (dict.fromkeys(("cost_weight", "candidates", "max_cost_usd", "residency")), True),
-        ({"candidates": ["a"] * 32}, True),
-        ({"candidates": ["a"] * 33}, False),
-        ({"candidates": []}, False),
-        ({"cost_weight": -1}, False),
-        ({"cost_weight": float("inf")}, False),
-        ({"max_cost_usd": 0}, False),
-        ({"max_cost_usd": float("inf")}, False),
-        ({"residency": "eu"}, False),
-        ({"session_id": ""}, False),
-        ({"session_id": "s" * 129}, False),
-        ({"prefer": "haiku"}, False),
-    ],
-)
-def test_the_routers_options_are_checked(options: dict[str, Any], fits: bool) -> None:
-    if fits:
-        RegroupOptions.model_validate(options)
-    else:
-        with pytest.raises(ValidationError):
-            RegroupOptions.model_validate(options)
-
-
-def test_the_json_schema_of_the_body_names_what_is_served_and_nothing_else() -> None:
-    schema = ChatCompletionRequest.model_json_schema()
-    names = set(schema["$defs"])
-
-    assert {"UserMessage", "ToolMessage", "ImagePart", "FunctionTool", "ToolCall"} <= names
-    assert {"Unserved", "FunctionMessage"}.isdisjoint(names)
-    assert schema["required"] == ["messages"]
-    assert len(schema["$defs"]["Message"]["oneOf"]) == 4
-    assert set(schema["$defs"]["RegroupOptions"]["properties"]) == {
-        "cost_weight",
-        "candidates",
-        "max_cost_usd",
-        "residency",
-        "session_id",
-        "explain",
-        "explore",
-    }
-
-
-@pytest.mark.parametrize("arguments", ["", " ", "null", " null\n", "{}", " {} "])
-def test_no_arguments_have_many_spellings(arguments: str) -> None:
-    messages: list[dict[str, Any]] = [
-        USER,
-        {"role": "assistant", "tool_calls": [call("a", arguments=arguments)]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "ok"},
-    ]
-    [used] = [block for block in translate(messages).blocks() if isinstance(block, ToolUse)]
-    assert used.arguments == "{}"
