@@ -259,15 +259,13 @@ class Decider:
         incumbent = case.session.model if case.session is not None else None
         if incumbent not in able:
             incumbent = None
-        if margin is None:
-            margin = manifest.min_margin
-        if incumbent is not None and _goes_on(ask.chat):
-            margin = float("inf")
         return Knobs(
             cost_weight=tuned.cost_weight if ask.cost_weight is None else ask.cost_weight,
             default=manifest.default_candidate,
-            min_margin=margin,
+            min_margin=manifest.min_margin if margin is None else margin,
             incumbent=incumbent,
+            return_margin=manifest.min_margin,
+            goes_on=_goes_on(ask.chat),
             # A conversation is explored at its beginning: what tries models mid-way breaks it.
             exploration=self._exploration(case) if ask.explore and case.session is None else _NONE,
         )

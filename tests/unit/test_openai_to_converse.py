@@ -240,7 +240,7 @@ def test_tool_rounds_reach_bedrock_whole(body: dict[str, Any]) -> None:
         (call["function"]["name"], use["name"]) for call, use in zip(calls, uses, strict=True)
     }
     assert len(renamed) == len({old for old, _ in renamed}) == len({new for _, new in renamed})
-    legal = {call["id"] for call in calls if re.fullmatch(r"[a-zA-Z0-9_.:-]{1,64}", call["id"])}
+    legal = {call["id"] for call in calls if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call["id"])}
     assert legal <= {use["toolUseId"] for use in uses}
 
     # Each result is that of its own call, and holds what the tool gave.

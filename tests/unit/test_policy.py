@@ -155,8 +155,26 @@ def test_a_conversation_changes_its_model_only_where_the_saving_exceeds_the_swit
     assert choice.staying is not None
     leaves = choice.staying.saving > choice.staying.switch_cost
     assert (choice.candidate != incumbent) is leaves
-    assert choice.reason is (Reason.LEARNED if leaves else Reason.SESSION)
+    to = Reason.DEFAULT if choice.candidate == "a" else Reason.LEARNED
+    assert choice.reason is (to if leaves else Reason.SESSION)
     assert choice.staying.rival != incumbent
+
+
+@pytest.mark.parametrize(
+    ("knobs", "chosen"),
+    [
+        (Knobs(0, "dear", 10, "middle", return_margin=0.05), "dear"),
+        (Knobs(0, "dear", 10, "middle", return_margin=0.5), "middle"),
+        (Knobs(0, "dear", 10, "middle", return_margin=0.05, goes_on=True), "middle"),
+        # No third one slips in where a new conversation would get the default.
+        (Knobs(0, "cheap", 10, "middle", return_margin=0.05), "middle"),
+    ],
+    ids=["it leads", "by too little", "only goes on", "a third is better"],
+)
+def test_the_default_takes_back_what_a_fallback_answered_also_where_none_may_leave_it(
+    knobs: Knobs, chosen: str
+) -> None:
+    assert choose(OFFERS, knobs, draw=0.0).candidate == chosen
 
 
 @pytest.mark.parametrize(

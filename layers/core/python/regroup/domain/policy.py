@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from math import isfinite
+from math import inf, isfinite
 
 
 class Reason(StrEnum):
@@ -60,6 +60,10 @@ class Knobs:
     min_margin: float = 0.0
     incumbent: str | None = None
     """The candidate that answered the conversation before: it takes the default's place."""
+    return_margin: float = 0.0
+    """The lead at which the default takes a conversation back that another answers."""
+    goes_on: bool = False
+    """The request only continues the conversation: the incumbent is not left."""
     exploration: Exploration = Exploration()
 
 
@@ -69,11 +73,14 @@ class Staying:
 
     incumbent: str
     rival: str
-    """The best of the others."""
+    """Whom a new conversation would get; where that is the incumbent, the best of the others."""
     saving: float
     """Its lead were its prompt cache as warm as the incumbent's."""
     switch_cost: float
-    """What the lead must exceed: the margin and the price of a cold prompt cache."""
+    """What the lead must exceed: the margin and the price of a cold prompt cache.
+
+    Infinite where the request only continues the conversation.
+    """
     switch_cost_usd: float
 
 
@@ -99,8 +106,8 @@ def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
     """Choose among the candidates that can serve the request.
 
     Maximises predicted reward - cost_weight x (expected cost + switch cost); a tie goes to the
-    cheaper, then to the first by name. The conversation's model, else the default candidate,
-    answers unless the best beats it by more than `min_margin`.
+    cheaper, then to the first by name. The default candidate answers unless the best beats it by
+    more than `min_margin`; a conversation's model, unless whom a new one would get beats it so.
 
     Args:
         offers: the candidates left by the mask, at least one.
@@ -108,16 +115,16 @@ def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
         draw: a number in [0, 1) from `draw_for`: chance is an argument.
     """
     ranked, finite = _ranked(offers, knobs.cost_weight)
-    staying = _staying(ranked, offers, knobs) if finite else None
     greedy, reason = ranked[0], Reason.LEARNED if finite else Reason.NOT_FINITE
-    if staying is not None and not staying.saving > staying.switch_cost:
-        greedy, reason = staying.incumbent, Reason.SESSION
-    elif staying is None and knobs.default in offers:
+    if knobs.default in offers:
         lead = _score(offers[greedy], knobs.cost_weight)
         lead -= _score(offers[knobs.default], knobs.cost_weight)
         # Written so that NaN falls to the default as well.
         if not (finite and lead > knobs.min_margin):
             greedy, reason = knobs.default, Reason.DEFAULT if finite else reason
+    staying = _staying([greedy, *ranked], offers, knobs) if finite else None
+    if staying is not None and not staying.saving > staying.switch_cost:
+        greedy, reason = staying.incumbent, Reason.SESSION
     probabilities = _explored(greedy, offers, knobs.exploration)
     candidate = _drawn(probabilities, draw) if knobs.exploration.share > 0 else greedy
     if candidate != greedy:
@@ -179,7 +186,9 @@ def _staying(ranked: list[str], offers: Mapping[str, Offer], knobs: Knobs) -> St
     here, there = offers[incumbent], offers[rival]
     saving = (there.reward - here.reward) - knobs.cost_weight * (there.cost_usd - here.cost_usd)
     switch = there.switch_cost_usd - here.switch_cost_usd
-    return Staying(incumbent, rival, saving, knobs.min_margin + knobs.cost_weight * switch, switch)
+    margin = knobs.return_margin if rival == knobs.default else knobs.min_margin
+    least = inf if knobs.goes_on else margin + knobs.cost_weight * switch
+    return Staying(incumbent, rival, saving, least, switch)
 
 
 def _drawn(probabilities: Mapping[str, float], draw: float) -> str:
