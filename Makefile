@@ -15,7 +15,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages lint check openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
+.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages test-package lint check package openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ $(COMPAT): requirements/compat.txt .python-version
 test-pages: $(READY) ## Open the report in headless Chromium (needs setup-browser)
 	$(BIN)/python -m pytest -q tests/pages
 
+test-package: $(READY) ## Build the zips, and route a request with nothing but them (needs the Python package index)
+	$(BIN)/python -m pytest -q tests/package
+
 lint: $(READY) ## Check style, types and import rules (needs nothing beyond setup)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -82,7 +85,7 @@ lint: $(READY) ## Check style, types and import rules (needs nothing beyond setu
 	$(BIN)/lint-imports
 
 check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs setup-browser)
-	@bash .ci/stages lint test test-clients test-fuzz test-demo test-pages
+	@bash .ci/stages lint test test-package test-clients test-fuzz test-demo test-pages
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality
@@ -105,6 +108,9 @@ sagemaker-source: $(READY) ## Lay out the source folder of a SageMaker job in bu
 bench-encoder: $(READY) ## Measure both encoders, and on Japanese tasks (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.encoder
 
+package: $(READY) ## Build the zips that are deployed into build/package (needs the Python package index)
+	@$(BIN)/python -m layers.package
+
 openapi: $(READY) ## Write terraform/openapi.json from the routes and their models
 	$(BIN)/python -m tests.local.openapi_file
 
@@ -115,6 +121,7 @@ locks: ## Resolve the locks again (needs uv)
 	uv pip compile -q pyproject.toml --extra train --extra dev $(LOCK) -o requirements/dev.txt
 	uv pip compile -q pyproject.toml --extra train -c requirements/dev.txt $(LOCK) -o requirements/train.txt
 	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
+	$(BIN)/python -m layers.wheels requirements/runtime.txt requirements/layer.txt
 	$(BIN)/python -m training.sagemaker_source requirements requirements/train.txt training/requirements.txt
 	head=$$(head -n 2 requirements/compat.txt); \
 	lock=$$(sed -n '2s/^# //p' <<<"$$head" | tr ' ' '\n' | uv pip compile -q - $(LOCK)); \

@@ -1,15 +1,16 @@
 """One process of a Lambda function: how it is started, fed with events and buried."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -73,6 +74,10 @@ class Program:
     name: str
     timeout_seconds: float
     cwd: Path
+    command: tuple[str, ...] = (sys.executable,)
+    """The interpreter, with its options."""
+    cpu: int | None = None
+    """The one core it may run on; None: any."""
 
     @property
     def arn(self) -> str:
@@ -85,15 +90,29 @@ class Program:
             "AWS_LAMBDA_LOG_STREAM_NAME": f"loopback/[$LATEST]{uuid.uuid4().hex}",
             "AWS_LAMBDA_RUNTIME_API": api_address,
         }
-        with log_path.open("ab") as log:
+        with log_path.open("ab") as log, _pinned(self.cpu):
             return subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", self.handler],
+                [*self.command, "-m", "awslambdaric", self.handler],
                 env={**self.environment, **own},
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+
+@contextmanager
+def _pinned(cpu: int | None) -> Iterator[None]:
+    """Let this thread, and with it whatever it starts, run on one core only."""
+    if cpu is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Queue:

@@ -10,6 +10,7 @@ event comes, one over its time is killed, and a process sees no variable but tho
 """
 
 import json
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,7 @@ from tests.local.lambda_process import (
     Queue,
     log_lines,
 )
+from tests.local.unpacked import Unpacked
 
 __all__ = [
     "MAX_RESPONSE_BYTES",
@@ -58,7 +60,12 @@ class LambdaFunction:
         instances: int = 1,
         cwd: Path = ROOT,
         log_path: Path | None = None,
+        unpacked: Unpacked | None = None,
+        cpu: int | None = None,
     ) -> None:
+        """Run from this repository, or from `unpacked` zips; on core `cpu` alone, if given."""
+        if unpacked is not None:
+            cwd, environment = unpacked.task, {**environment, **unpacked.environment}
         variables = {
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
@@ -72,7 +79,8 @@ class LambdaFunction:
             "LAMBDA_TASK_ROOT": str(cwd),
             "_HANDLER": handler,
         }
-        self._program = Program(handler, variables, name, timeout_seconds, cwd)
+        command = (sys.executable,) if unpacked is None else unpacked.command
+        self._program = Program(handler, variables, name, timeout_seconds, cwd, command, cpu)
         self._instances = instances
         self._given_log_path = log_path
         self._log_path = log_path or Path()
