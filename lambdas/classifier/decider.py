@@ -220,11 +220,13 @@ class Decider:
         if not able:
             raise self._nobody(mask, case)
         offers = {name: self._offer(case, name, prediction) for name in able}
+        tired = [name for name, hurdle in mask.items() if hurdle is Hurdle.COOLING_DOWN]
+        resting = {name: self._offer(case, name, prediction) for name in tired}
         if predictor is None or prediction is None:
-            choice = self._blind_choice(case, offers, predictor)
+            choice = self._blind_choice(case, offers, resting, predictor)
         else:
             knobs = self._knobs(case, predictor, frozenset(offers))
-            choice = choose(offers, knobs, draw=draw_for(case.decision_id))
+            choice = choose(offers, knobs, draw=draw_for(case.decision_id), resting=resting)
         return _View(predictor, prediction, cache, mask, offers, choice)
 
     def _predict(
@@ -240,15 +242,18 @@ class Decider:
             return None, CacheState.UNUSED
 
     def _blind_choice(
-        self, case: _Case, offers: Mapping[str, Offer], predictor: Predictor | None
+        self,
+        case: _Case,
+        offers: Mapping[str, Offer],
+        resting: Mapping[str, Offer],
+        predictor: Predictor | None,
     ) -> Choice:
-        priced = {name: replace(offer, reward=0.0) for name, offer in offers.items()}
         default, known = self.rules.default_candidate, case.session
         if known is not None and known.model in offers:
             default = known.model
         knobs = Knobs(1.0, default, float("inf"))
         reason = Reason.NO_ARTIFACT if predictor is None else Reason.NOT_FINITE
-        choice = choose(priced, knobs, draw=0.0)
+        choice = choose(offers, knobs, draw=0.0, resting=resting)
         return replace(choice, reason=reason, cost_weight=None, scores={})
 
     def _knobs(self, case: _Case, predictor: Predictor, able: frozenset[str]) -> Knobs:

@@ -95,6 +95,18 @@ def test_a_rested_candidate_is_asked_again_after_its_rest() -> None:
     assert answer(world) == "large"
 
 
+def test_whoever_rests_is_asked_before_a_request_is_left_without_an_answer() -> None:
+    world = small_world()
+    plan(world, {"large": [UpstreamThrottledError("full")]})
+    assert answer(world) == "medium"
+    plan(world, {name: [UpstreamThrottledError("full")] for name in ("medium", "small")})
+
+    assert answer(world) == "large"
+
+    assert world.chat_model.asked[2:] == ["medium", "small", "large"]
+    assert world.telemetry.lines[-1]["mask"]["large"] == "cooling_down"
+
+
 def test_an_answer_ends_a_rest() -> None:
     world = small_world()
     world.chat_model.plan("large", [UpstreamThrottledError("large")])

@@ -1,6 +1,7 @@
 """The policy: what is chosen, with what probability, and who is next."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,22 @@ def test_only_what_may_be_drawn_is_ever_drawn(
     if share > 0:
         drawn = [choice.probabilities[name] for name in offers if name in among]
         assert all(p >= min(floor, 1 / len(drawn)) - 1e-12 for p in drawn)
+
+
+@given(
+    offers,
+    st.dictionaries(
+        st.sampled_from(["x", "y", "z"]), st.builds(Offer, st.floats(0, 1), st.just(0.0))
+    ),
+)
+def test_whoever_rests_is_never_chosen_and_asked_after_all_others(
+    offers: dict[str, Offer], resting: dict[str, Offer]
+) -> None:
+    knobs = Knobs(1.0, "a", exploration=Exploration(1.0))
+    choice = choose(offers, knobs, draw=0.5, resting=resting)
+    asked, rest = choice.ranking[: len(offers)], choice.ranking[len(offers) :]
+    assert replace(choice, ranking=asked) == choose(offers, knobs, draw=0.5)
+    assert list(rest) == sorted(resting, key=lambda name: (-resting[name].reward, name))
 
 
 # Conversations

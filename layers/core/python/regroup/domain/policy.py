@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from math import inf, isfinite
+from types import MappingProxyType
 
 
 class Reason(StrEnum):
@@ -93,7 +94,7 @@ class Choice:
     probabilities: dict[str, float]
     """Over the candidates left by the mask; sums to 1."""
     ranking: tuple[str, ...]
-    """The chosen candidate, then the others by falling score."""
+    """The chosen candidate, the others by falling score, then likewise those that rest."""
     staying: Staying | None = None
     """None: the conversation is new, its model cannot serve, or there is no other."""
     cost_weight: float | None = None
@@ -102,7 +103,13 @@ class Choice:
     """Predicted reward - cost_weight x cost, of those left by the mask."""
 
 
-def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
+def choose(
+    offers: Mapping[str, Offer],
+    knobs: Knobs,
+    *,
+    draw: float,
+    resting: Mapping[str, Offer] = MappingProxyType({}),
+) -> Choice:
     """Choose among the candidates that can serve the request.
 
     Maximises predicted reward - cost_weight x (expected cost + switch cost); a tie goes to the
@@ -113,6 +120,8 @@ def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
         offers: the candidates left by the mask, at least one.
         knobs: preset, default candidate, margin, conversation and exploration.
         draw: a number in [0, 1) from `draw_for`: chance is an argument.
+        resting: candidates that failed a moment ago and could serve otherwise. None of them is
+            chosen, but they are asked before a request is left without an answer.
     """
     ranked, finite = _ranked(offers, knobs.cost_weight)
     greedy, reason = ranked[0], Reason.LEARNED if finite else Reason.NOT_FINITE
@@ -130,7 +139,7 @@ def choose(offers: Mapping[str, Offer], knobs: Knobs, *, draw: float) -> Choice:
     if candidate != greedy:
         reason = Reason.EXPLORED
     rest = [name for name in (greedy, *ranked) if name != candidate]
-    ranking = (candidate, *dict.fromkeys(rest))
+    ranking = (candidate, *dict.fromkeys(rest), *_ranked(resting, knobs.cost_weight)[0])
     scores = {name: _score(offer, knobs.cost_weight) for name, offer in offers.items()}
     return Choice(candidate, reason, probabilities, ranking, staying, knobs.cost_weight, scores)
 
