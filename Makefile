@@ -9,13 +9,14 @@ PORT ?= 8080
 LOCKED := .venv/.locked
 READY := .venv/.ready
 COMPAT := .venv-compat/.ready
+PEERS := .venv-peers/.ready
 
 # What a shell leaves behind must not reach an AWS account or a model hub from a test.
 export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages test-package lint check package openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder sagemaker-source serve locks clean
+.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages test-package lint check package openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder bench-runtime bench-load bench-levers bench-growth sagemaker-source serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -72,6 +73,12 @@ $(COMPAT): requirements/compat.txt .python-version
 	.venv-compat/bin/python -m pip install -q --require-hashes -r requirements/compat.txt
 	@touch $@
 
+# Where it cannot be built, the benchmark says which peer it leaves out.
+$(PEERS): requirements/peers.txt .python-version
+	$(BIN)/python -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install -q --require-hashes -r requirements/peers.txt
+	@touch $@
+
 test-pages: $(READY) ## Open the report in headless Chromium (needs setup-browser)
 	$(BIN)/python -m pytest -q tests/pages
 
@@ -111,6 +118,19 @@ bench-encoder: $(READY) ## Measure both encoders, and on Japanese tasks (needs t
 package: $(READY) ## Build the zips that are deployed into build/package (needs the Python package index)
 	@$(BIN)/python -m layers.package
 
+bench-runtime: package ## Measure cold start, decisions and memory of the zips, and two peers (needs the Python package index)
+	-@$(MAKE) --no-print-directory $(PEERS)
+	$(BIN)/python -m tests.bench.runtime
+
+bench-load: package ## Load the zips with 50 clients while Bedrock throttles, resets and hangs (needs the Python package index)
+	$(BIN)/python -m tests.bench.load
+
+bench-levers: $(READY) ## Measure what makes the encoder load and run faster (needs nothing beyond setup)
+	$(BIN)/python -m tests.bench.levers
+
+bench-growth: $(READY) ## Simulate 1 to 10,000 requests/s from measured times (needs bench-runtime once)
+	$(BIN)/python -m tests.bench.growth
+
 openapi: $(READY) ## Write terraform/openapi.json from the routes and their models
 	$(BIN)/python -m tests.local.openapi_file
 
@@ -123,9 +143,11 @@ locks: ## Resolve the locks again (needs uv)
 	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
 	$(BIN)/python -m layers.wheels requirements/runtime.txt requirements/layer.txt
 	$(BIN)/python -m training.sagemaker_source requirements requirements/train.txt training/requirements.txt
-	head=$$(head -n 2 requirements/compat.txt); \
-	lock=$$(sed -n '2s/^# //p' <<<"$$head" | tr ' ' '\n' | uv pip compile -q - $(LOCK)); \
-	printf '%s\n%s\n' "$$head" "$$lock" > requirements/compat.txt
+	for name in compat peers; do \
+	    head=$$(head -n 2 requirements/$$name.txt); \
+	    lock=$$(sed -n '2s/^# //p' <<<"$$head" | tr ' ' '\n' | uv pip compile -q - $(LOCK)); \
+	    printf '%s\n%s\n' "$$head" "$$lock" > requirements/$$name.txt; \
+	done
 LOCK := --generate-hashes --no-emit-index-url --no-header --python-version 3.12
 
 clean: ## Remove what was built (.venv stays)

@@ -14,13 +14,16 @@ from training.train import train
 BUILD = ROOT / "build"
 
 
-def sample_artifact(folder: Path) -> tuple[Path, str]:
-    """Train the small router into `folder`; return the folder and the artifact's digest."""
+def sample_artifact(folder: Path, encoder: Path | None = None) -> tuple[Path, str]:
+    """Train the small router into `folder`; return the folder and the artifact's digest.
+
+    `encoder` is the folder of an exported encoder, MiniLM where none is named.
+    """
     data = write_sample_data(folder / "sample.jsonl")
     catalog = read_catalog(CATALOG.read_bytes(), place=str(CATALOG))
     train(
         read_dataset(data),
-        ensure_minilm(BUILD / "encoder"),
+        encoder or ensure_minilm(BUILD / "encoder"),
         folder / "artifact",
         options=Options(catalog=catalog, n_clusters=8),
         cache_folder=BUILD / "cache",

@@ -17,7 +17,7 @@ import struct
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,12 +151,19 @@ _STREAM_EXCEPTION_STATUS = {
 class LoopbackBedrock:
     """The server; a context manager, and closing it also checks that no responder broke.
 
-    `models` limits the model ids that exist; others get a 404.
+    `models` limits the model ids that exist; others get a 404. `chance` says what a call meets for
+    which nothing is planned.
     """
 
-    def __init__(self, responder: Responder = echo, models: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        responder: Responder = echo,
+        models: Collection[str] | None = None,
+        chance: Callable[[], Fault] = Ok,
+    ) -> None:
         self.responder = responder
         self.models = models
+        self._chance = chance
         self.endpoint_url = ""
         self.closing = threading.Event()
         self._lock = threading.Condition()
@@ -220,7 +227,9 @@ class LoopbackBedrock:
             if self.models is not None and call.model_id not in self.models:
                 return Status(404, "ResourceNotFoundException", "Could not resolve the model.")
             queue = self._queues[call.model_id]
-            return queue.popleft() if queue else self._always.get(call.model_id, Ok())
+            if queue:
+                return queue.popleft()
+            return self._always.get(call.model_id) or self._chance()
 
 
 class _Server(ThreadingHTTPServer):

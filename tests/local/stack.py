@@ -2,10 +2,10 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from regroup.adapters.dynamodb_keys import DynamoKeyStore
@@ -13,11 +13,12 @@ from regroup.adapters.object_store import S3ObjectStore
 from regroup.catalog_file import read_catalog
 from regroup.domain.keys import new_key
 from tests.local.aws import REGION, LoopbackAws
-from tests.local.bedrock import LoopbackBedrock, Responder
+from tests.local.bedrock import Fault, LoopbackBedrock, Ok, Responder
 from tests.local.converse import echo
 from tests.local.gateway import LoopbackGateway
 from tests.local.lambda_runtime import LambdaFunction
 from tests.local.streaming_function import StreamingFunction
+from tests.local.unpacked import Unpacked
 from training.publish import publish
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,14 @@ class LocalStack:
         variables: Mapping[str, str] | None = None,
         real_bedrock: bool = False,
         streams: bool = False,
+        unpacked: Mapping[str, Unpacked] = MappingProxyType({}),
+        instances: int = 1,
+        chance: Callable[[], Fault] = Ok,
     ) -> None:
         """Publish `artifact`, if any; `variables` add to the classifier's environment.
+
+        Functions run from this repository, or from `unpacked` zips, the classifier in so many
+        `instances`; `chance` says what a call of Bedrock meets.
 
         With `streams` answers leave piece by piece; else the Lambda proxy joins them, as deployed.
 
@@ -58,7 +65,7 @@ class LocalStack:
         content = catalog.read_bytes()
         self.catalog = read_catalog(content, place=str(catalog))
         self.bedrock = LoopbackBedrock(
-            responder, models={one.invoke_id for one in self.catalog.candidates.values()}
+            responder, {one.invoke_id for one in self.catalog.candidates.values()}, chance
         )
         self.key = ""
         self.queue_url = ""
@@ -68,6 +75,8 @@ class LocalStack:
         self._variables = dict(variables or {})
         self._real_bedrock = real_bedrock
         self._streams = streams
+        self._unpacked = unpacked
+        self._instances = instances
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -82,6 +91,7 @@ class LocalStack:
                     "classifier.authorizer.lambda_handler",
                     {**self.aws.environment(), "KEYS_TABLE": KEYS_TABLE},
                     name="authorizer",
+                    unpacked=self._unpacked.get("authorizer"),
                 )
             )
             self.gateway = stack.enter_context(
@@ -107,7 +117,12 @@ class LocalStack:
     def _function(self) -> LambdaFunction | StreamingFunction:
         if self._streams:
             return StreamingFunction(self.environment())
-        return LambdaFunction("classifier.entry.lambda_handler", self.environment())
+        return LambdaFunction(
+            "classifier.entry.lambda_handler",
+            self.environment(),
+            unpacked=self._unpacked.get("classifier"),
+            instances=self._instances,
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the variables Terraform would give the classifier."""

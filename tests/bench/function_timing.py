@@ -1,0 +1,125 @@
+"""Time a deployed function: unpacked zips, awslambdaric, the loopback Runtime API, one core."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.local.lambda_runtime import LambdaFunction
+from tests.local.proxy_events import proxy_event
+from tests.local.unpacked import Unpacked
+
+HANDLER = "classifier.entry.lambda_handler"
+_KILOBYTES_PER_MEGABYTE = 1e3 / 1.024
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """One start, from spawning the process to its first routed response."""
+
+    total_ms: float
+    parts_ms: Mapping[str, float]
+    """As the function measured them itself, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """One round of requests to a running function, one after another."""
+
+    milliseconds: Sequence[float]
+    """Of each request, in order, from the event to its answer."""
+    cache_states: frozenset[str]
+    """Where the predictions came from, as the decisions say."""
+    rss_mb: float
+    """The most memory the process ever held."""
+
+    @property
+    def per_second(self) -> float:
+        """How many requests one instance answers in a second."""
+        return len(self.milliseconds) / (sum(self.milliseconds) / 1e3)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedFunction:
+    """A function that can be started again and again."""
+
+    unpacked: Unpacked
+    environment: Mapping[str, str]
+    cpu: int
+    """The one core its processes may run on."""
+
+    def start_cold(self, prompt: str) -> ColdStart:
+        """Start a process, route one prompt, and end it."""
+        started = time.perf_counter()
+        with self._function() as function:
+            _check(function.invoke(route_event(prompt)).payload)
+            total_ms = 1e3 * (time.perf_counter() - started)
+            (line,) = [
+                found
+                for text in function.log_lines
+                if text.startswith("{") and (found := json.loads(text)).get("event") == "started"
+            ]
+        parts = {name: value for name, value in line.items() if name.endswith("_ms")}
+        return ColdStart(total_ms, parts)
+
+    def run_warm(self, warm_up: Sequence[str], rounds: Sequence[Sequence[str]]) -> list[Warm]:
+        """Route `warm_up` untimed, then each round of prompts, in one process."""
+        with self._function() as function:
+            for prompt in warm_up:
+                _check(function.invoke(route_event(prompt)).payload)
+            return [_round(function, prompts) for prompts in rounds]
+
+    def _function(self) -> LambdaFunction:
+        return LambdaFunction(HANDLER, self.environment, unpacked=self.unpacked, cpu=self.cpu)
+
+
+def route_event(prompt: str) -> dict[str, Any]:
+    """Return the event of one decision."""
+    body = {"model": "regroup", "messages": [{"role": "user", "content": prompt}]}
+    return proxy_event(
+        "POST",
+        "/v1/route",
+        body=json.dumps(body).encode(),
+        authorizer={"key_id": "bench"},
+        request_id=str(uuid.uuid4()),
+    )
+
+
+def on_other_core[T](cpu: int, work: Callable[[], T]) -> T:
+    """Do something in this process off core `cpu`, with every thread that starts meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {cpu} or before)
+    try:
+        return work()
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _round(function: LambdaFunction, prompts: Sequence[str]) -> Warm:
+    events = [route_event(prompt) for prompt in prompts]
+    milliseconds, states = [], set()
+    for event in events:
+        started = time.perf_counter()
+        payload = function.invoke(event).payload
+        milliseconds.append(1e3 * (time.perf_counter() - started))
+        states.add(_check(payload))
+    (pid,) = function.pids
+    return Warm(milliseconds, frozenset(states), _peak_mb(pid))
+
+
+def _check(payload: Mapping[str, Any]) -> str:
+    """Return where the prediction came from; a decision without a router is no measurement."""
+    decision = json.loads(payload["body"])
+    if payload["statusCode"] != 200 or decision["version"] is None:
+        raise RuntimeError(f"the function did not route: {payload}")
+    return str(decision["cache"])
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / _KILOBYTES_PER_MEGABYTE
