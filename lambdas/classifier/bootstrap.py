@@ -5,26 +5,24 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
 
 from classifier.ask import PRESETS, Rules
 from classifier.budgets import Budgets
 from classifier.caller import Caller
+from classifier.clients import Clients
 from classifier.decider import Decider
 from classifier.feedback import FeedbackService
 from classifier.http import Api
 from classifier.predictor import Predictor
 from classifier.record import Recorder
 from classifier.releases import Releases, Source
+from classifier.runners import beside, side_by_side
 from classifier.service import RouteService
 from classifier.sessions import Sessions
 from classifier.settings import Settings
+from classifier.snapshot import Snapshot
+from classifier.stopwatch import Stopwatch
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.dynamodb_budgets import DynamoBudgetStore
 from regroup.adapters.dynamodb_cache import DynamoPredictionCache
@@ -41,6 +39,7 @@ from regroup.artifact import (
     Manifest,
     digest_of,
     load_artifact,
+    part_names,
     read_manifest,
 )
 from regroup.catalog_file import read_catalog
@@ -64,12 +63,12 @@ from regroup.ports import (
     SessionStore,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+_PARALLEL_FETCHES = 2
+"""The encoder and, meanwhile, the rest: for each connection more, botocore reads every root
+certificate again."""
 
-_PARALLEL_FETCHES = 4
-
-_QUEUE_CONFIG = Config(connect_timeout=0.5, read_timeout=1, retries={"total_max_attempts": 1})
+_LONGEST_WAIT_SECONDS = 29.0
+"""A REST API hangs up then: no request waits longer for a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +77,39 @@ class Application:
 
     api: Api
     telemetry: PowertoolsTelemetry
+    snapshot: Snapshot
 
 
-def build_application(settings: Settings) -> Application:
-    """Read catalog and artifact, and wire the service.
+def build_application(settings: Settings, watch: Stopwatch | None = None) -> Application:
+    """Read catalog and artifact, wire the service, and log how long which part of it took.
+
+    Args:
+        settings: what the environment says.
+        watch: runs since the start began, where that was before this call.
 
     Raises:
         ConfigurationError: settings, catalog and artifact contradict each other.
         StoreError: S3 did not answer; Lambda will build again on the next request.
     """
+    watch = watch or Stopwatch(time.monotonic)
     telemetry = PowertoolsTelemetry(component="classifier")
-    catalog = load_catalog(settings)
+    clients = Clients()
+    with watch.part("catalog"):
+        catalog = load_catalog(settings, clients)
     rules = _rules(settings, catalog)
     clock = Clock(wall=time.time, monotonic=time.monotonic)
-    tables = _Tables(settings)
-    queue, decisions = _queue(settings), tables.decisions()
+    tables = _Tables(settings, clients)
+    queue, decisions = _queue(settings, clients), tables.decisions()
     cooldowns, sessions = (
         Cooldowns(),
         Sessions(tables.sessions(), telemetry, settings.session_ttl_seconds),
     )
     releases = Releases(
-        _source(settings, catalog, telemetry, tables.predictions()),
+        _source(settings, clients, catalog, telemetry, watch),
         telemetry,
         wall=clock.wall,
         monotonic=clock.monotonic,
-        run=_beside,
+        run=beside,
         check_seconds=settings.pointer_check_seconds,
     )
     releases.start()
@@ -117,27 +124,54 @@ def build_application(settings: Settings) -> Application:
         new_id=lambda: secrets.token_hex(16),
         rules=rules,
     )
+    chat_model = BedrockChatModel(clients.bedrock)
     service = RouteService(
         decider=decider,
-        caller=Caller(catalog, BedrockChatModel(), cooldowns, telemetry, clock),
+        caller=Caller(catalog, chat_model, cooldowns, telemetry, clock),
         budgets=Budgets(tables.budgets(), telemetry, settings.budget_when_unknown),
-        recorder=Recorder(catalog, sessions, decisions, queue, telemetry, clock, rules.sample_rate),
+        recorder=Recorder(
+            catalog=catalog,
+            sessions=sessions,
+            decisions=decisions,
+            queue=queue,
+            telemetry=telemetry,
+            clock=clock,
+            sample_rate=rules.sample_rate,
+            run=side_by_side,
+        ),
         telemetry=telemetry,
         clock=clock,
         rules=rules,
     )
     feedback = FeedbackService(decisions, queue, telemetry, clock)
-    return Application(Api(service, feedback), telemetry)
+    regions = {one.region for one in catalog.candidates.values()}
+    snapshot = Snapshot(
+        prepare=lambda: chat_model.prepare(regions, timeout_seconds=_LONGEST_WAIT_SECONDS),
+        disconnect=clients.disconnect,
+        follow=releases.resume,
+    )
+    telemetry.event(_started_line(watch, releases))
+    return Application(Api(service, feedback), telemetry, snapshot)
 
 
-def load_catalog(settings: Settings) -> Catalog:
+def _started_line(watch: Stopwatch, releases: Releases) -> Mapping[str, object]:
+    champion = releases.live.champion
+    return {
+        "event": "started",
+        **watch.milliseconds(),
+        "version": None if champion is None else champion.digest,
+        "degraded": releases.is_degraded,
+    }
+
+
+def load_catalog(settings: Settings, clients: Clients) -> Catalog:
     """Read the catalog that CATALOG_URI names.
 
     Raises:
         ConfigurationError: nothing lies there.
         DataError: it cannot be used; the message names the field.
     """
-    store, key = open_object(settings.catalog_uri)
+    store, key = open_object(settings.catalog_uri, clients.s3)
     try:
         content = store.read(key).content
     except ArtifactNotFoundError as error:
@@ -146,12 +180,8 @@ def load_catalog(settings: Settings) -> Catalog:
 
 
 def _predictor(
-    artifact: Artifact,
-    catalog: Catalog,
-    telemetry: PowertoolsTelemetry,
-    cache: PredictionCache | None,
+    artifact: Artifact, telemetry: PowertoolsTelemetry, cache: PredictionCache | None
 ) -> Predictor:
-    _check_fit(artifact.manifest, catalog)
     encoder = OnnxEncoder(
         artifact.encoder_onnx,
         artifact.tokenizer,
@@ -171,24 +201,34 @@ def _predictor(
 
 def _source(
     settings: Settings,
+    clients: Clients,
     catalog: Catalog,
     telemetry: PowertoolsTelemetry,
-    cache: PredictionCache | None,
+    watch: Stopwatch,
 ) -> Source | None:
+    """Return where releases come from; `watch` is read after the start and never again."""
     if settings.pointer_uri is None:
         return None
-    store, key = open_object(settings.pointer_uri)
+    store, key = open_object(settings.pointer_uri, clients.s3)
+    cache = _Tables(settings, clients).predictions()
 
     def read() -> tuple[str, Pointer]:
-        stored = store.read(key)
-        return stored.tag, read_pointer(stored.content)
+        with watch.part("pointer"):
+            stored = store.read(key)
+            return stored.tag, read_pointer(stored.content)
 
     def load(digest: str, in_haste: bool) -> Predictor:
-        artifact = _load(settings, store, digest)
-        predictor = _predictor(artifact, catalog, telemetry, cache)
+        with watch.part("fetch"):
+            fetched = _fetch(settings, clients, store, digest)
+        with watch.part("check"):
+            artifact = load_artifact(digest, fetched)
+            _check_fit(artifact.manifest, catalog)
+        with watch.part("session"):
+            predictor = _predictor(artifact, telemetry, cache)
         if artifact.golden is not None:
             golden = artifact.golden.brief() if in_haste else artifact.golden
-            deviation = find_deviation(golden, predictor.predict_text)
+            with watch.part("golden"):
+                deviation = find_deviation(golden, predictor.predict_text)
             if deviation is not None:
                 raise ArtifactIncompatibleError(deviation)
         return predictor
@@ -196,22 +236,26 @@ def _source(
     return Source(read, load)
 
 
-def _beside(check: Callable[[], None]) -> None:
-    Thread(target=check, name="releases", daemon=True).start()
-
-
-def _load(settings: Settings, store: ObjectStore, digest: str) -> Artifact:
-    known = {MANIFEST: store.read(f"artifacts/{digest}/{MANIFEST}").content}
-    known |= _explicit_parts(settings, read_manifest(known[MANIFEST], digest))
+def _fetch(
+    settings: Settings, clients: Clients, store: ObjectStore, digest: str
+) -> Callable[[str], bytes]:
+    """Fetch the files of an artifact all at once, and return what hands them out by name."""
 
     def fetch(name: str) -> bytes:
-        return known.get(name) or store.read(f"artifacts/{digest}/{name}").content
+        return store.read(f"artifacts/{digest}/{name}").content
 
-    with ThreadPoolExecutor(max_workers=_PARALLEL_FETCHES) as pool:
-        return load_artifact(digest, fetch, pool.map)
+    content = fetch(MANIFEST)
+    manifest = read_manifest(content, digest)
+    known = {MANIFEST: content, **_explicit_parts(settings, clients, manifest)}
+    with ThreadPoolExecutor(_PARALLEL_FETCHES, "fetch") as pool:
+        missing = [name for name in part_names(manifest) if name not in known]
+        coming = {name: pool.submit(fetch, name) for name in missing}
+    return lambda name: known[name] if name in known else coming[name].result()
 
 
-def _explicit_parts(settings: Settings, manifest: Manifest) -> Mapping[str, bytes]:
+def _explicit_parts(
+    settings: Settings, clients: Clients, manifest: Manifest
+) -> Mapping[str, bytes]:
     """Read the parts that have a variable of their own; all that is explicit must agree."""
     n_clusters, models = settings.n_clusters, settings.candidate_models
     if n_clusters is not None and n_clusters != manifest.n_clusters:
@@ -232,7 +276,8 @@ def _explicit_parts(settings: Settings, manifest: Manifest) -> Mapping[str, byte
     for variable, address, name in explicit:
         if address is None:
             continue
-        store, key = open_object(address if ":" in address else Path(address).resolve().as_uri())
+        uri = address if ":" in address else Path(address).resolve().as_uri()
+        store, key = open_object(uri, clients.s3)
         try:
             parts[name] = store.read(key).content
         except ArtifactNotFoundError as error:
@@ -266,49 +311,40 @@ class _Tables:
     """The DynamoDB tables that settings name; each waits no longer than it is told to."""
 
     settings: Settings
+    clients: Clients
 
     def predictions(self) -> PredictionCache | None:
         name, ttl = self.settings.cache_table, self.settings.cache_ttl_seconds
         if name is None:
             return None
-        client = _dynamodb(self.settings.cache_timeout_seconds)
+        client = self.clients.dynamodb(self.settings.cache_timeout_seconds)
         return DynamoPredictionCache(name, client, ttl_seconds=ttl)
 
     def sessions(self) -> SessionStore | None:
         name, ttl = self.settings.sessions_table, self.settings.session_ttl_seconds
         if name is None:
             return None
-        client = _dynamodb(self.settings.table_timeout_seconds)
+        client = self.clients.dynamodb(self.settings.table_timeout_seconds)
         return DynamoSessionStore(name, client, ttl_seconds=ttl)
 
     def decisions(self) -> DecisionStore | None:
         name, ttl = self.settings.decisions_table, self.settings.decision_ttl_seconds
         if name is None:
             return None
-        client = _dynamodb(self.settings.table_timeout_seconds)
+        client = self.clients.dynamodb(self.settings.table_timeout_seconds)
         return DynamoDecisionStore(name, client, ttl_seconds=ttl)
 
     def budgets(self) -> BudgetStore | None:
         name = self.settings.keys_table
         if name is None:
             return None
-        return DynamoBudgetStore(name, _dynamodb(self.settings.table_timeout_seconds))
+        return DynamoBudgetStore(name, self.clients.dynamodb(self.settings.table_timeout_seconds))
 
 
-@lru_cache
-def _dynamodb(seconds: float) -> "DynamoDBClient":
-    """Return a client of one attempt: a table that is slow is not worth waiting for."""
-    config = Config(
-        connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}
-    )
-    return boto3.client("dynamodb", config=config)
-
-
-def _queue(settings: Settings) -> SqsInteractionQueue | None:
+def _queue(settings: Settings, clients: Clients) -> SqsInteractionQueue | None:
     if settings.sample_queue_url is None:
         return None
-    client = boto3.client("sqs", config=_QUEUE_CONFIG)
-    return SqsInteractionQueue(settings.sample_queue_url, client)
+    return SqsInteractionQueue(settings.sample_queue_url, clients.sqs())
 
 
 def _rules(settings: Settings, catalog: Catalog) -> Rules:

@@ -4,12 +4,10 @@ import binascii
 import time
 from base64 import b64decode
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Protocol
 
-from classifier.bootstrap import Application, build_application
+from classifier.bootstrap import Application
 from classifier.http import Request, Response, internal_error
-from classifier.settings import Settings
 from regroup.domain.budget import Budget
 from regroup.domain.fallback import Deadline
 
@@ -25,17 +23,6 @@ class Context(Protocol):
     def get_remaining_time_in_millis(self) -> int:
         """Return the time until Lambda ends the invocation."""
         ...
-
-
-@lru_cache(maxsize=1)
-def application() -> Application:
-    """Build the application on the first call, so that importing this module does nothing."""
-    return build_application(Settings.from_environment())
-
-
-def lambda_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Handle one REST API request."""
-    return handle(application(), event, context)
 
 
 def handle(app: Application, event: Mapping[str, Any], context: Context) -> dict[str, Any]:

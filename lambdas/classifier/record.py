@@ -1,12 +1,14 @@
 """Record what came of a decision, exactly once, however its answer ends."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 
 from classifier.budgets import Purse
 from classifier.caller import UNPAID
 from classifier.patience import PatientEvents
+from classifier.runners import Runner, Work, in_turn
 from classifier.sessions import Sessions
 from regroup.domain.budget import MICRO, Amount
 from regroup.domain.catalog import Catalog
@@ -42,6 +44,8 @@ class Recorder:
     telemetry: Telemetry
     clock: Clock
     sample_rate: float
+    run: Runner = in_turn
+    """How the writes of one answer are run; none depends on another."""
 
     def sample(self, message: Callable[[], Mapping[str, object]], decision_id: str) -> None:
         """Hand one interaction in `1 / sample_rate` to the collector."""
@@ -81,7 +85,7 @@ class Record:
     closed: bool = False
 
     def close(self, *, status: int) -> None:
-        """Write the line, count, settle the budget, and remember an answer that was complete."""
+        """Write the line and count, then settle the budget and remember what was answered."""
         if self.closed:
             return
         self.closed = True
@@ -103,21 +107,28 @@ class Record:
         telemetry.event(line)
         telemetry.count("Decisions")
         telemetry.count("Fallbacks", sum(a.error is not None for a in self.attempts))
-        self.purse.settle(self._used(cost))
-        if outcome.answered_by is None:
-            return
+        cut: list[Work] = []
+        losable = (partial(self._in_time, one, cut) for one in self._losable(outcome, line, at))
+        self.recorder.run([partial(self.purse.settle, self._used(cost)), *losable])
+        if cut:
+            telemetry.count("RecordCut")
+
+    def _losable(self, outcome: Outcome, line: dict[str, object], at: float) -> Iterator[Work]:
+        """Yield the writes that are given up where no time is left for them."""
         model, recorder = outcome.answered_by, self.recorder
+        if model is None:
+            return
         # Also of an answer that its reader broke off: it may have been a bad one.
-        writes: list[Callable[[], None]] = [lambda: recorder.keep(self._judgeable(model, at), at)]
-        if status == 200:
-            writes += [
-                lambda: self._remember(model, at),
-                lambda: recorder.sample(lambda: self._message(line), self.decision.decision_id),
-            ]
-        for write in writes:
-            if recorder.clock.monotonic() > self.deadline.at + _LATE_SECONDS:
-                telemetry.count("RecordCut")
-                return
+        yield lambda: recorder.keep(self._judgeable(model, at), at)
+        if outcome.status == 200:
+            yield lambda: self._remember(model, at)
+            yield lambda: recorder.sample(lambda: self._message(line), self.decision.decision_id)
+
+    def _in_time(self, write: Work, cut: list[Work]) -> None:
+        """Write, or note what is not begun any more."""
+        if self.recorder.clock.monotonic() > self.deadline.at + _LATE_SECONDS:
+            cut.append(write)
+        else:
             write()
 
     def _remember(self, model: str, at: float) -> None:

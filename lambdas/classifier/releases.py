@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 
 from classifier.predictor import Predictor
 from regroup.domain.decision import Arm
@@ -81,12 +82,7 @@ class Releases:
         now = self.monotonic()
         due = self._checked_at is None or now - self._checked_at >= self.check_seconds
         if self.source is not None and due and not self._checking:
-            self._checked_at, self._checking = now, True
-            try:
-                self.run(self._check)
-            except RuntimeError as error:  # no thread can be started
-                self._checking = False
-                self.telemetry.failure("pointer not looked at", error)
+            self._begin(self._check)
         return self.live
 
     def start(self) -> None:
@@ -99,9 +95,37 @@ class Releases:
         self._checked_at = self.monotonic()
         self._follow(in_haste=True)
 
-    def _check(self) -> None:
+    def resume(self, seconds: float) -> None:
+        """Look at the pointer anew after a snapshot was restored, which may be weeks old.
+
+        Where it cannot be followed within `seconds`, what was live stays and a metric says so; a
+        check that takes longer goes on beside the requests.
+        """
+        if self.source is None:
+            return
+        ended = Event()
+
+        def check() -> None:
+            self._check(in_haste=True)
+            ended.set()
+
+        if self._begin(check) and not ended.wait(seconds):
+            self.telemetry.count("PointerNotFollowed")
+
+    def _begin(self, check: Callable[[], None]) -> bool:
+        """Run a check beside the requests; tell whether one could be begun."""
+        self._checked_at, self._checking = self.monotonic(), True
         try:
-            self._follow(in_haste=False)
+            self.run(check)
+        except RuntimeError as error:  # no thread can be started
+            self._checking = False
+            self.telemetry.failure("pointer not looked at", error)
+            return False
+        return True
+
+    def _check(self, *, in_haste: bool = False) -> None:
+        try:
+            self._follow(in_haste=in_haste)
         except (ConfigurationError, StoreError) as error:
             # What is live stays live; a store that failed is asked again at the next check.
             self.telemetry.failure(f"pointer not followed: {error}", error)

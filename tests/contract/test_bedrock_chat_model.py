@@ -426,6 +426,19 @@ def test_a_client_is_built_once_per_region_and_rung(
     assert built == [("ap-northeast-1", 5), ("ap-northeast-1", 1), ("us-east-1", 5)]
 
 
+def test_what_is_prepared_is_what_requests_of_that_time_use(
+    model: BedrockChatModel, clients: Clients
+) -> None:
+    regions = [CANDIDATE.region, "us-east-1"]
+    model.prepare(regions, timeout_seconds=6.0)
+    model.prepare(regions, timeout_seconds=6.0)
+
+    rungs = [(region, config.read_timeout) for region, config in clients.built]  # type: ignore[attr-defined]
+    assert rungs == [(region, rung) for region in regions for rung in (1, 2, 3, 5)]
+    fold(model.stream(CANDIDATE, REQUEST, timeout_seconds=6.0))
+    assert len(clients.built) == len(rungs)
+
+
 @given(st.floats(-5, 2_000))
 def test_a_rung_is_never_longer_than_the_time_given_from_one_second_on(seconds: float) -> None:
     rung = ladder_rung(seconds)

@@ -299,3 +299,85 @@ def test_a_champion_that_is_loaded_waits_for_its_challenger_without_loading_agai
     releases.current()
     assert champion(releases.live) == TWO
     assert shelf.loads == [ONE, TWO, THREE, THREE]
+
+
+# After a snapshot was restored
+
+
+def test_after_a_restore_the_pointer_is_followed_before_the_first_request_and_in_haste() -> None:
+    shelf = Shelf()
+    releases = started(shelf)
+    shelf.point(Pointer(TWO))
+
+    releases.resume(0.0)
+
+    assert champion(releases.live) == TWO
+    assert shelf.haste == [True, True]
+    # That was a check, so the next one is due in thirty seconds.
+    releases.current()
+    assert shelf.reads == 2
+
+
+@pytest.mark.parametrize("error", [StoreError("slow"), ConfigurationError("N_CLUSTERS")])
+def test_a_restore_that_cannot_follow_keeps_what_was_frozen_and_the_next_check_tries_again(
+    error: RegroupError,
+) -> None:
+    shelf = Shelf(broken={TWO: error})
+    releases = started(shelf)
+    shelf.point(Pointer(TWO))
+
+    releases.resume(0.0)
+
+    assert champion(releases.live) == ONE
+    assert shelf.telemetry.counts["PointerNotFollowed"] == 1
+    shelf.broken.clear()
+    shelf.clock.advance(CHECK_SECONDS)
+    assert champion(releases.current() and releases.live) == TWO
+
+
+def test_a_restore_does_not_wait_for_a_store_that_hangs() -> None:
+    shelf = Shelf()
+    releases = started(shelf, at_once=False)
+    shelf.point(Pointer(TWO))
+
+    releases.resume(0.0)
+
+    assert champion(releases.current()) == ONE
+    assert shelf.telemetry.counts["PointerNotFollowed"] == 1
+    # The check goes on beside the requests, and no second one is begun meanwhile.
+    (check,) = shelf.waiting
+    check()
+    assert champion(releases.live) == TWO
+
+
+def test_a_restore_looks_again_whatever_its_clock_says_and_though_a_check_was_frozen() -> None:
+    shelf = Shelf()
+    releases = started(shelf, at_once=False)
+    shelf.point(Pointer(TWO))
+    releases.current()
+    shelf.clock.monotonic = 1.0  # long before the last check
+
+    releases.resume(0.0)
+
+    assert len(shelf.waiting) == 2
+    shelf.waiting[1]()
+    assert champion(releases.live) == TWO
+    shelf.clock.advance(CHECK_SECONDS)
+    releases.current()
+    assert len(shelf.waiting) == 3
+
+
+def test_a_restore_without_a_thread_to_start_or_without_a_pointer_goes_on_as_it_was() -> None:
+    def refuse(_check: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    shelf = Shelf()
+    releases = started(shelf)
+    releases.run = refuse
+    shelf.point(Pointer(TWO))
+    releases.resume(60.0)
+    assert champion(releases.live) == ONE
+    assert shelf.telemetry.failures == [("pointer not looked at", "RuntimeError")]
+    alone = Releases(None, RecordingTelemetry(), lambda: 0.0, lambda: 0.0, refuse)
+    alone.resume(60.0)
+    assert alone.live == Live()

@@ -1,6 +1,7 @@
 """Log lines and metrics as CloudWatch reads them."""
 
 import json
+import threading
 from typing import Any
 from uuid import uuid4
 
@@ -132,3 +133,25 @@ def test_an_invocation_that_fails_writes_its_metrics_all_the_same(
 
     (metrics,) = printed(capsys)
     assert metrics["Decisions"] == [1.0]
+
+
+def test_what_several_threads_count_in_one_invocation_adds_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry = fresh_telemetry()
+
+    def count(name: str) -> None:
+        for _ in range(20):
+            telemetry.count(name)
+            telemetry.count("Shared")
+
+    threads = [threading.Thread(target=count, args=(f"Own{number}",)) for number in range(4)]
+    with telemetry.invocation("one"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    (metrics,) = printed(capsys)
+    assert [sum(metrics[f"Own{number}"]) for number in range(4)] == [20.0] * 4
+    assert sum(metrics["Shared"]) == 80.0

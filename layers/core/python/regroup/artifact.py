@@ -8,7 +8,7 @@ scikit-learn K-means, is read by an unpickler that knows that class and nothing 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as fields_of
 from hashlib import sha256
@@ -212,27 +212,23 @@ def read_part(manifest: Manifest, name: str, content: bytes) -> bytes:
     return content
 
 
-def load_artifact(
-    digest: str,
-    fetch: Callable[[str], bytes],
-    fetch_all: Callable[[Callable[[str], bytes], Iterable[str]], Iterable[bytes]] = map,
-) -> Artifact:
+def part_names(manifest: Manifest) -> tuple[str, ...]:
+    """Return the parts of an artifact that a reader needs."""
+    return (*PARTS, *(name for name in (UNCERTAINTY, GOLDEN) if name in manifest.parts))
+
+
+def load_artifact(digest: str, fetch: Callable[[str], bytes]) -> Artifact:
     """Fetch, verify and parse an artifact.
 
     Args:
         digest: the artifact's digest, from the pointer.
         fetch: returns the bytes of a file of the artifact by its name.
-        fetch_all: `map` or a parallel one, to fetch the parts with.
 
     Raises:
         ArtifactError: the subclass says what is wrong; nothing of the artifact was run.
     """
     manifest = read_manifest(fetch(MANIFEST), digest)
-    names = (*PARTS, *(name for name in (UNCERTAINTY, GOLDEN) if name in manifest.parts))
-    parts = {
-        name: read_part(manifest, name, content)
-        for name, content in zip(names, fetch_all(fetch, names), strict=True)
-    }
+    parts = {name: read_part(manifest, name, fetch(name)) for name in part_names(manifest)}
     if digest_of(parts[TOKENIZER]) != manifest.encoder.tokenizer_sha256:
         raise ArtifactIncompatibleError("the tokenizer is not the one the encoder was trained with")
     heads = read_heads(parts[HEADS], manifest.candidates, read_kmeans(parts[KMEANS]))

@@ -6,7 +6,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -144,6 +144,13 @@ class BedrockChatModel:
         converse = converse_request(candidate, request)
         with closing(self._call(candidate, converse, timeout_seconds)) as events:
             yield from chat_events(candidate, request, events)
+
+    def prepare(self, regions: Iterable[str], *, timeout_seconds: float) -> None:
+        """Build ahead what requests of up to that time may need: tens of milliseconds a region."""
+        rungs = [rung for rung in TIMEOUT_LADDER_SECONDS if rung <= timeout_seconds]
+        for region in regions:
+            for rung in rungs:
+                self._client(region, rung)
 
     def close(self) -> None:
         """Close every connection."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
-_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
+S3_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
 _NO_ADDRESS = "{!r} is not an object's address: use s3://bucket/key or file:/path"
 _MISSING = {"NoSuchKey", "404", "NoSuchBucket"}
 # S3 answers If-Match on an object that is gone with NoSuchKey.
@@ -41,7 +41,7 @@ class S3ObjectStore:
         """Keep the address; the client is made on first use."""
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._make_client = client or (lambda: boto3.client("s3", config=_CONFIG))
+        self._make_client = client or (lambda: boto3.client("s3", config=S3_CONFIG))
         self._client: S3Client | None = None
 
     def read(self, key: str) -> Stored:
@@ -150,8 +150,12 @@ def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
         raise StoreError(f"{path} cannot be written") from error
 
 
-def open_object(uri: str) -> tuple[ObjectStore, str]:
+def open_object(
+    uri: str, client: "Callable[[], S3Client] | None" = None
+) -> tuple[ObjectStore, str]:
     """Split the address of an object into its store and its key there.
+
+    `client` makes what a bucket is read and written through, on first use.
 
     Raises:
         ConfigurationError: neither `s3://bucket/key` nor `file:path`, or it names a folder.
@@ -164,7 +168,7 @@ def open_object(uri: str) -> tuple[ObjectStore, str]:
     if name in ("", ".", "..") or parts.query or parts.fragment:
         raise ConfigurationError(_NO_ADDRESS.format(uri))
     if parts.scheme == "s3" and parts.netloc:
-        return S3ObjectStore(parts.netloc, folder), name
+        return S3ObjectStore(parts.netloc, folder, client), name
     if parts.scheme == "file" and not parts.netloc:
         path = Path(unquote(parts.path))
         return FolderStore(path.parent), path.name
