@@ -31,7 +31,7 @@ class Warm:
     """One round of requests to a running function, one after another."""
 
     milliseconds: Sequence[float]
-    """Of each request, in order, from the event to its answer."""
+    """Of each request, in order, as Lambda reports durations: from the event to its answer."""
     cache_states: frozenset[str]
     """Where the predictions came from, as the decisions say."""
     rss_mb: float
@@ -103,10 +103,9 @@ def _round(function: LambdaFunction, prompts: Sequence[str]) -> Warm:
     events = [route_event(prompt) for prompt in prompts]
     milliseconds, states = [], set()
     for event in events:
-        started = time.perf_counter()
-        payload = function.invoke(event).payload
-        milliseconds.append(1e3 * (time.perf_counter() - started))
-        states.add(_check(payload))
+        result = function.invoke(event)
+        milliseconds.append(result.duration_ms)
+        states.add(_check(result.payload))
     (pid,) = function.pids
     return Warm(milliseconds, frozenset(states), _peak_mb(pid))
 

@@ -15,18 +15,17 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
-from rich.table import Table
 
 from layers.package import INFO, PACKAGE, ZipInfo, unzipped_mb
+from tests.bench.cloud import cloud
 from tests.bench.data import REPOSITORY, RESULTS
 from tests.bench.function_timing import TimedFunction, Warm, on_other_core
 from tests.bench.machine import describe_machine
 from tests.bench.peers.measure import measure_peers
 from tests.bench.prompts_by_length import prompts_of
 from tests.local.artifacts import sample_artifact
-from tests.local.stack import LocalStack
 from tests.local.unpacked import Unpacked, unpack
-from training.encoder import ENCODERS, EncoderName, ensure_encoder, load_spec
+from training.encoder import EncoderName, ensure_encoder, load_spec
 from training.sources import TOKENIZER
 
 CPU = 1
@@ -49,6 +48,25 @@ GOALS = {
     "unzipped_mb": 125.0,
     "unzipped_mb_e5": 125.0,
 }
+ROWS = (
+    ("from spawn to the first routed response, ms", "cold_start_ms"),
+    ("of it: imports", "start_imports_ms"),
+    ("clients, catalog and pointer", "start_before_fetch_ms"),
+    ("fetching the artifact, S3 on loopback", "start_fetch_ms"),
+    ("digests and parsing", "start_check_ms"),
+    ("onnxruntime session and tokenizer", "start_session_ms"),
+    ("golden texts, the first ones encoded", "start_golden_ms"),
+    ("a decision of 32 tokens, median, ms", "decision_p50_ms_32"),
+    ("the same, 99th percentile", "decision_p99_ms_32"),
+    ("the same, remembered by the instance", "memory_hit_ms"),
+    ("decisions a second, one instance", "requests_per_second_32"),
+    ("peak memory, MB", "rss_mb"),
+    ("layers and function, unzipped, MB", "unzipped_mb"),
+)
+PEER_ROWS = (
+    ("semantic-router with the same MiniLM file", "semantic_router_p50_ms"),
+    ("LiteLLM's complexity router (rules)", "litellm_complexity_p50_ms"),
+)
 _WARM_UP = 30
 
 
@@ -77,7 +95,14 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = as_report(figures, peers)
     (RESULTS / "runtime.json").write_text(json.dumps(report, indent=1) + "\n")
-    _print(figures, peers, left_out)
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"{report['at']}, {report['machine']}:\n")
+    out.print(markdown(figures, peers))
+    out.print(f"\n{break_even(figures)}")
+    for name, why in left_out.items():
+        out.print(f"{name} was left out: {why}")
+    missed = [key for key, goal in GOALS.items() if figures[key].median > goal]
+    out.print(f"goals missed: {', '.join(missed)}" if missed else "every goal is met")
 
 
 def as_report(figures: Mapping[str, Figure], peers: Mapping[str, float]) -> dict[str, object]:
@@ -112,9 +137,9 @@ def measure_encoder(name: EncoderName, unpacked: Unpacked, scratch: Path) -> Fig
     encoder = ensure_encoder(name, REPOSITORY / "build/encoder")
     scratch.mkdir()
     artifact, _ = sample_artifact(scratch, encoder)
-    with LocalStack(artifact=artifact) as stack:
-        deployed = TimedFunction(unpacked, stack.environment(), CPU)
-        uncached = TimedFunction(unpacked, {**stack.environment(), "CACHE_TABLE": ""}, CPU)
+    with cloud(artifact) as environment:
+        deployed = TimedFunction(unpacked, environment, CPU)
+        uncached = TimedFunction(unpacked, {**environment, "CACHE_TABLE": ""}, CPU)
         return {
             **_cold(deployed, _prompts(encoder, 32, COLD_RUNS + 1, seed=1)),
             **_warm(uncached, encoder),
@@ -125,10 +150,16 @@ def measure_encoder(name: EncoderName, unpacked: Unpacked, scratch: Path) -> Fig
 def _cold(function: TimedFunction, prompts: Sequence[str]) -> Figures:
     # The first one reads the files from the disk, which is the image's affair, not ours.
     starts = [function.start_cold(prompt) for prompt in prompts][1:]
-    parts = starts[0].parts_ms
+    parts = {
+        **{part: (part,) for part in starts[0].parts_ms},
+        "before_fetch_ms": ("catalog_ms", "pointer_ms"),
+    }
     return {
         "cold_start_ms": Figure.of([start.total_ms for start in starts]),
-        **{f"start_{p}": Figure.of([s.parts_ms[p] for s in starts]) for p in parts},
+        **{
+            f"start_{name}": Figure.of([sum(start.parts_ms[one] for one in of) for start in starts])
+            for name, of in parts.items()
+        },
     }
 
 
@@ -188,31 +219,48 @@ def flatten(peers: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
     return flat
 
 
-def _print(
-    figures: Mapping[str, Figure], peers: Mapping[str, float], left_out: Mapping[str, str]
-) -> None:
-    out = Console(highlight=False)
-    table = Table("", *ENCODERS, "goal", title=f"{datetime.now(UTC).date()}, {describe_machine()}")
-    for key in figures:
-        if key.endswith("_e5"):
-            continue
+def markdown(figures: Mapping[str, Figure], peers: Mapping[str, float]) -> str:
+    """Return the tables of the README: medians, and in brackets the least and most of the runs."""
+    lines = [
+        "| one pinned core | all-MiniLM-L6-v2 | multilingual e5-small | goal |",
+        "|---|---|---|---|",
+    ]
+    for label, key in ROWS:
+        cells = [_cell(figures[f"{key}{suffix}"]) for suffix in SUFFIXES.values()]
         goals = [GOALS.get(f"{key}{suffix}") for suffix in SUFFIXES.values()]
         goal = " / ".join(f"{one:g}" for one in goals if one is not None)
-        cells = (_cell(figures[f"{key}{suffix}"]) for suffix in SUFFIXES.values())
-        table.add_row(key, *cells, goal)
-    out.print(table)
-    for key, value in peers.items():
-        out.print(f"{key}: {value:.4g}")
-    for name, why in left_out.items():
-        out.print(f"{name} was left out: {why}", soft_wrap=True)
-    missed = [key for key, goal in GOALS.items() if figures[key].median > goal]
-    out.print(f"goals missed: {', '.join(missed)}" if missed else "every goal is met")
+        lines.append(f"| {label} | {' | '.join(cells)} | {goal} |")
+    lines += ["", f"| ms a decision | {' | '.join(f'{n} tokens' for n in PER_ROUND)} |"]
+    lines.append("|---" * (1 + len(PER_ROUND)) + "|")
+    for label, key in (("REGROUP, MiniLM", ""), ("REGROUP, e5-small", "_e5")):
+        cells = [f"{figures[f'decision_p50_ms_{n}{key}'].median:.1f}" for n in PER_ROUND]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    for label, key in PEER_ROWS:
+        found = [peers.get(f"peer_{key}_{n}") for n in PER_ROUND]
+        if None not in found:
+            lines.append(f"| {label} | {' | '.join(f'{one:.1f}' for one in found)} |")
+    return "\n".join(lines)
+
+
+def break_even(figures: Mapping[str, Figure]) -> str:
+    """Say from which share of repeated prompts on the table of predictions saves time."""
+    encode = figures["decision_p50_ms_32"].median
+    hit, miss = figures["cache_hit_ms"].median, figures["cache_miss_ms"].median
+    if hit >= encode:
+        return (
+            f"the table saves no time at 32 tokens: {encode:.1f} ms a decision without it, "
+            f"{hit:.1f} ms with what it holds"
+        )
+    share = (miss - encode) / (miss - hit)
+    return f"the table saves time at 32 tokens where {share:.0%} of the prompts come again"
 
 
 def _cell(figure: Figure) -> str:
+    digits = 0 if figure.median >= 100 else 1
     if figure.least == figure.most:
-        return f"{figure.median:.2f}"
-    return f"{figure.median:.2f} ({figure.least:.2f} to {figure.most:.2f})"
+        return f"{figure.median:.{digits}f}"
+    spread = f"{figure.least:.{digits}f} to {figure.most:.{digits}f}"
+    return f"{figure.median:.{digits}f} ({spread})"
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ class InvokeResult:
     payload: Any = None
     error: Mapping[str, Any] | None = None
     """`errorType`, `errorMessage` and, where the handler raised, `stackTrace`."""
+    duration_ms: float = 0.0
+    """From handing the event to the process to having its answer, as Lambda reports it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +158,7 @@ class Process:
         self._log_start = log_path.stat().st_size if log_path.exists() else 0
         self._gone = False
         self._current: Invocation | None = None
+        self._begun_at = 0.0
         self._timer: threading.Timer | None = None
         self._reported: LambdaInitError | None = None
         self._api = RuntimeApi(self)
@@ -179,6 +182,7 @@ class Process:
 
     def finish(self, request_id: str, body: bytes, *, raised: bool) -> HTTPStatus:
         """Hand the handler's answer to whoever waits for it."""
+        duration_ms = 1e3 * (time.perf_counter() - self._begun_at)
         too_large = len(body) > MAX_RESPONSE_BYTES
         answer = None if too_large else json.loads(body)
         with self._changed:
@@ -191,7 +195,8 @@ class Process:
             invocation.fail("Function.ResponseSizeTooLarge", f"the response has {sizes}")
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         payload, error = (None, answer) if raised else (answer, None)
-        invocation.future.set_result(InvokeResult(request_id, payload, error))
+        result = InvokeResult(request_id, payload, error, duration_ms)
+        invocation.future.set_result(result)
         return HTTPStatus.ACCEPTED
 
     def fail_init(self, body: bytes) -> None:
@@ -230,6 +235,7 @@ class Process:
         self._timer.daemon = True
         self._timer.start()
         now = time.time()
+        self._begun_at = time.perf_counter()
         return Dispatch(
             request_id=invocation.request_id,
             event=invocation.event,

@@ -3,7 +3,19 @@
 import pytest
 
 from tests.bench.function_timing import Warm
-from tests.bench.runtime import Figure, as_report, flatten, p50, p99
+from tests.bench.runtime import (
+    PEER_ROWS,
+    PER_ROUND,
+    ROWS,
+    SUFFIXES,
+    Figure,
+    as_report,
+    break_even,
+    flatten,
+    markdown,
+    p50,
+    p99,
+)
 
 
 def test_a_round_is_summed_up_by_its_quantiles_and_its_pace() -> None:
@@ -26,3 +38,27 @@ def test_what_a_peer_printed_becomes_one_figure_a_name() -> None:
         "peer_a_router_p50_ms_9": 0.5,
         "peer_a_router_p50_ms_32": 1.5,
     }
+
+
+def test_the_readmes_tables_name_every_figure_and_only_peers_that_ran() -> None:
+    keys = [key for _, key in ROWS] + [f"decision_p50_ms_{n}" for n in PER_ROUND]
+    one = Figure.of([1.0, 2.0, 3.0])
+    figures = {f"{key}{suffix}": one for key in keys for suffix in SUFFIXES.values()}
+    peers = {f"peer_{PEER_ROWS[0][1]}_{n}": 7.0 for n in PER_ROUND}
+
+    text = markdown(figures, peers)
+
+    assert "| peak memory, MB | 2.0 (1.0 to 3.0) | 2.0 (1.0 to 3.0) | 220 / 320 |" in text
+    assert f"| {PEER_ROWS[0][0]} | 7.0 | 7.0 | 7.0 | 7.0 |" in text
+    assert PEER_ROWS[1][0] not in text
+
+
+@pytest.mark.parametrize(
+    ("hit", "miss", "said"),
+    [(2.0, 14.0, "where 33% of the prompts"), (12.0, 20.0, "saves no time at 32 tokens: 10.0 ms")],
+)
+def test_the_table_of_predictions_pays_from_some_share_of_repeated_prompts_on_or_never(
+    hit: float, miss: float, said: str
+) -> None:
+    times = {"decision_p50_ms_32": 10.0, "cache_hit_ms": hit, "cache_miss_ms": miss}
+    assert said in break_even({name: Figure.of([value]) for name, value in times.items()})
