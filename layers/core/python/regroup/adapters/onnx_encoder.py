@@ -1,16 +1,28 @@
 """The encoder as it is served: an ONNX graph and its tokenizer, from bytes."""
 
-from typing import Any
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from regroup.errors import ArtifactIncompatibleError
+from regroup.errors import ArtifactIncompatibleError, StoreError
+from regroup.tokenizer_file import read_tokenizer
 
+LAYOUT_MARK = b"\xc1\x3e"
+"""How a file begins that has its weights before its graph: the tag of a protobuf field that ONNX
+does not have, number 1000, in which 8 bytes, little-endian, say where the graph begins."""
+WEIGHTS_PLACE = "encoder.onnx"
+"""The name under which the graph of such a file looks for its weights: the file's own."""
+SLOWER_FUSIONS = ("SkipLayerNormFusion",)
+"""Optimisations to leave out: the fused kernel is the slower one on a CPU, the more so the longer
+the text."""
+
+_START = slice(2, 10)
 _INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 _OUTPUTS = {"embedding": "tensor(float)"}
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 _ONLY_ERRORS = 3
 
 
@@ -32,20 +44,21 @@ class OnnxEncoder:
 
         Raises:
             ArtifactIncompatibleError: either part cannot be read, or they do not fit each other.
+            StoreError: the folder for temporary files has no room for the graph's weights.
         """
         self._prefix = prefix
         # The session first: what it frees while it is built, the tokenizer takes up again.
         self._session = _load_session(onnx, threads)
-        self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
+        self._tokenizer = read_tokenizer(tokenizer, max_tokens)
         self.dims = self._try()
 
     def encode(self, text: str) -> NDArray[np.float32]:
         """Return the unit-length (dims,) embedding of one text, at its own length.
 
         Raises:
-            TypeError: `text` holds a lone surrogate.
+            TypeError, UnicodeEncodeError: `text` holds a lone surrogate.
         """
-        return self._run(self._tokenizer.encode(self._prefix + text).ids)
+        return self._run(self._tokenizer.ids(self._prefix + text))
 
     def _run(self, ids: list[int]) -> NDArray[np.float32]:
         tokens = np.array([ids], np.int64)
@@ -56,26 +69,9 @@ class OnnxEncoder:
     def _try(self) -> int:
         """Embed the last token of the vocabulary: a graph with a smaller table refuses it."""
         try:
-            return len(self._run([self._tokenizer.get_vocab_size() - 1]))
+            return len(self._run([self._tokenizer.vocabulary_size - 1]))
         except Exception as error:  # onnxruntime's errors share no narrower root
             raise ArtifactIncompatibleError("the encoder does not fit its tokenizer") from error
-
-
-def _load_tokenizer(content: bytes, max_tokens: int) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_buffer(content)
-    except ValueError as error:
-        raise ArtifactIncompatibleError("the tokenizer cannot be read") from error
-    # A padded text is slow and, quantised, embedded differently: it must come at its own length.
-    if tokenizer.padding is not None:
-        raise ArtifactIncompatibleError("the tokenizer pads: export the encoder again")
-    cut: dict[str, Any] | None = tokenizer.truncation
-    if cut is None or cut["max_length"] != max_tokens:
-        found = "does not cut" if cut is None else f"cuts at {cut['max_length']} tokens"
-        raise ArtifactIncompatibleError(
-            f"the tokenizer {found}, and the manifest says {max_tokens}: export the encoder again"
-        )
-    return tokenizer
 
 
 def _load_session(content: bytes, threads: int) -> ort.InferenceSession:
@@ -84,16 +80,7 @@ def _load_session(content: bytes, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _ONLY_ERRORS
-    try:
-        session = ort.InferenceSession(
-            content,
-            options,
-            providers=["CPUExecutionProvider"],
-            # Its fused kernel is the slower one on a CPU, the more so the longer the text.
-            disabled_optimizers=["SkipLayerNormFusion"],
-        )
-    except Exception as error:  # onnxruntime's errors share no narrower root
-        raise ArtifactIncompatibleError("the encoder's graph cannot be read") from error
+    session = _start_session(content, options)
     inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
     outputs = {tensor.name: tensor.type for tensor in session.get_outputs()}
     if inputs != _INPUTS or outputs != _OUTPUTS:
@@ -101,3 +88,34 @@ def _load_session(content: bytes, threads: int) -> ort.InferenceSession:
             f"the encoder's graph maps {inputs} to {outputs} instead of {_INPUTS} to {_OUTPUTS}"
         )
     return session
+
+
+def _start_session(content: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+    if not content.startswith(LAYOUT_MARK):
+        return _session(content, options)
+    # Such a graph was fused when it was exported.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    start = int.from_bytes(content[_START], "little")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / WEIGHTS_PLACE).write_bytes(memoryview(content)[:start])
+            options.add_session_config_entry(_FOLDER_OF_WEIGHTS, folder)
+            # Its maps of the file outlive the file's name.
+            return _session(content[start:], options)
+    except OSError as error:
+        raise StoreError(
+            f"the encoder's weights cannot be written to {tempfile.gettempdir()}: make room there "
+            "(for a Lambda function, with more ephemeral storage)"
+        ) from error
+
+
+def _session(graph: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(
+            graph,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(SLOWER_FUSIONS),
+        )
+    except Exception as error:  # onnxruntime's errors share no narrower root
+        raise ArtifactIncompatibleError("the encoder's graph cannot be read") from error
