@@ -270,7 +270,7 @@ class Decider:
             min_margin=manifest.min_margin if margin is None else margin,
             incumbent=incumbent,
             return_margin=manifest.min_margin,
-            goes_on=_goes_on(ask.chat),
+            goes_on=incumbent is not None and _goes_on(ask.chat),
             # A conversation is explored at its beginning: what tries models mid-way breaks it.
             exploration=self._exploration(case) if ask.explore and case.session is None else _NONE,
         )
