@@ -1,4 +1,4 @@
-"""Folders as zips that are the same to the byte wherever and whenever they are made."""
+"""Folders as zips that are the same to the byte in any folder and at any time."""
 
 import os
 import subprocess
@@ -21,10 +21,10 @@ def compile_bytecode(folder: Path, deployed_at: str) -> None:
         subprocess.CalledProcessError: a file is no Python.
     """
     command = [
-        *(sys.executable, "-I", "-m", "compileall", "-q", "-f", "-j1"),
+        *(sys.executable, "-sP", "-m", "compileall", "-q", "-f", "-j1"),
         *("--invalidation-mode=unchecked-hash", "-s", str(folder), "-p", deployed_at, str(folder)),
     ]
-    # A process of its own: what was interned before could show in the bytes.
+    # A process of its own, with one seed: what was interned or hashed could show in the bytes.
     subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
 
 

@@ -12,6 +12,7 @@ The same sources give the same bytes in any folder. boto3 comes with Lambda, mod
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -44,11 +45,11 @@ _NEVER_DEPLOYED = {
     # They write the OpenAPI document.
     "classifier": ("openapi.py", "responses.py"),
 }
-_AUTHORIZER = ("authorizer.py", "authorizer_settings.py")
+_AUTHORIZER = ("__init__.py", "authorizer.py", "authorizer_settings.py")
 
 
 @dataclass(frozen=True, slots=True)
-class ZipInfo:
+class BuiltZip:
     """One finished zip."""
 
     sha256: str
@@ -60,7 +61,7 @@ class PackageTooLargeError(Exception):
     """A function with its layers is larger than it may be."""
 
 
-def build_package(out: Path, root: Path = ROOT) -> dict[str, ZipInfo]:
+def build_package(out: Path, root: Path = ROOT) -> dict[str, BuiltZip]:
     """Build every zip into `out`; whatever fails, an earlier package stays whole.
 
     Args:
@@ -74,7 +75,9 @@ def build_package(out: Path, root: Path = ROOT) -> dict[str, ZipInfo]:
     fill: dict[str, Callable[[Path], None]] = {
         RUNTIME_LAYER: lambda folder: install_wheels(root / LOCK, folder),
         CORE_LAYER: lambda folder: _copy(root / "layers/core/python/regroup", folder),
-        "classifier": lambda folder: _copy(root / "lambdas/classifier", folder, but=_AUTHORIZER),
+        "classifier": lambda folder: _copy(
+            root / "lambdas/classifier", folder, but=_AUTHORIZER[1:]
+        ),
         "authorizer": lambda folder: _copy(root / "lambdas/classifier", folder, only=_AUTHORIZER),
         "collector": lambda folder: _copy(root / "lambdas/collector", folder),
     }
@@ -90,7 +93,7 @@ def build_package(out: Path, root: Path = ROOT) -> dict[str, ZipInfo]:
             compile_bytecode(folder, _LAYER_AT if is_layer else _FUNCTION_AT)
             path = made / f"{name}.zip"
             write_zip(folder, path, prefix="python/" if is_layer else "")
-            infos[name] = ZipInfo(
+            infos[name] = BuiltZip(
                 sha256(path.read_bytes()).hexdigest(), path.stat().st_size, unzipped_bytes(path)
             )
         refuse_too_large(infos, Path(scratch), LAYERS)
@@ -98,12 +101,12 @@ def build_package(out: Path, root: Path = ROOT) -> dict[str, ZipInfo]:
             json.dumps({n: asdict(i) for n, i in infos.items()}, indent=1) + "\n"
         )
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(Path(scratch) / "before")
         made.rename(out)
     return infos
 
 
-def unzipped_mb(infos: Mapping[str, ZipInfo], function: str) -> float:
+def unzipped_mb(infos: Mapping[str, BuiltZip], function: str) -> float:
     """Return what Lambda counts of a function: itself and its layers, in millions of bytes."""
     return sum(infos[name].unzipped_bytes for name in (function, *LAYERS[function])) / 1e6
 
@@ -112,16 +115,20 @@ def _copy(
     package: Path, folder: Path, *, only: tuple[str, ...] = (), but: tuple[str, ...] = ()
 ) -> None:
     """Copy a package of ours below a folder, without what is never deployed."""
-    left_out = shutil.ignore_patterns("__pycache__", *but, *_NEVER_DEPLOYED.get(package.name, ()))
+    unwanted = {"__pycache__", *but, *_NEVER_DEPLOYED.get(package.name, ())}
 
     def ignored(place: str, names: list[str]) -> set[str]:
-        unwanted = set(names) - set(only) if only else set()
-        return left_out(place, names) | unwanted
+        # Nothing but Python: an editor's leavings or a file of secrets may lie beside it.
+        wanted = (name for name in names if name.endswith(".py") or Path(place, name).is_dir())
+        kept = {name for name in wanted if name not in unwanted and (not only or name in only)}
+        return set(names) - kept
 
     shutil.copytree(package, folder / package.name, ignore=ignored)
 
 
-def refuse_too_large(infos: Mapping[str, ZipInfo], scratch: Path, functions: Iterable[str]) -> None:
+def refuse_too_large(
+    infos: Mapping[str, BuiltZip], scratch: Path, functions: Iterable[str]
+) -> None:
     """Refuse a function that with its layers takes more than `MOST_UNZIPPED_MB`.
 
     Raises:
@@ -147,8 +154,15 @@ def main() -> None:
     """Build into `build/package` and print the sizes."""
     try:
         infos = build_package(PACKAGE)
-    except PackageTooLargeError as error:
+    except (PackageTooLargeError, ValueError, OSError) as error:
         sys.exit(f"make package: {error}")
+    except subprocess.CalledProcessError as error:
+        # It has said on standard error what it stumbled over.
+        program = error.cmd[error.cmd.index("-m") + 1]
+        sys.exit(
+            f"make package: {program} failed. Mend what it says above (for pip that may be the "
+            "connection to the Python package index). An earlier package is still there."
+        )
     lines = [f"{'':14} {'zipped':>10} {'unzipped':>10}   sha256"]
     lines += [
         f"{name:14} {info.zipped_bytes / 1e6:7.2f} MB {info.unzipped_bytes / 1e6:7.2f} MB"

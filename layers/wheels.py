@@ -56,6 +56,11 @@ LEFT_OUT = (
     "aws_lambda_powertools/event_handler",
     # A visualiser for notebooks.
     "tokenizers/tools",
+    # More tests and examples of others.
+    "annotated_types/test_cases.py",
+    "numpy/conftest.py",
+    "numpy/_core/_*tests.cpython-*.so",
+    "numpy/random/_examples",
     # Scripts, and what only an installer reads; licences and versions stay.
     "bin",
     "*.dist-info/RECORD",

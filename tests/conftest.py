@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.local.artifacts import sample_artifact
 from training.encoder import ensure_encoder, ensure_minilm
 
 ROOT = Path(__file__).parents[1]
+
+# A busy machine makes no property wrong.
+settings.register_profile("patient", settings.default, deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

@@ -167,15 +167,15 @@ class Models:
         if not self._requests.answered:
             return order[0], 0
         rests = self._rests.setdefault(instance, [0.0] * len(self._tokens))
-        # As in `find_hurdles`: where everyone rests, everyone is asked.
-        able = [model for model in order if rests[model] <= now] or order
-        for refusals, model in enumerate(able):
+        # As in `policy.choose`: whoever rests is asked after all others.
+        ranking = sorted(order, key=lambda model: rests[model] > now)
+        for refusals, model in enumerate(ranking):
             if self._tokens[model].take(now, self._set_aside):
                 rests[model] = 0.0
                 return model, refusals
             self.first_refusals.setdefault(model, now)
             rests[model] = now + REST_SECONDS
-        return None, len(able)
+        return None, len(ranking)
 
     def settle(self, visit: Visit) -> None:
         """Count what an answer used in place of what was set aside for it."""

@@ -158,8 +158,8 @@ def judge(
         kept: ids of the decisions in the table, for feedback.
         samples: messages in the queue; every answered request is sampled.
     """
-    decisions = [line for line in lines if line.get("event") == "decision"]
-    logged = {str(line["decision_id"]) for line in decisions}
+    logged = {str(line["decision_id"]): line for line in lines if line.get("event") == "decision"}
+    decisions = logged.values()
     answers = [one for one in outcomes if one.status == 200]
     no_answer = sum(one.status == 503 and one.code == "no_answer" for one in outcomes)
     all_down = sum(line["status"] == 503 and _tried_all(line) for line in decisions)
@@ -171,7 +171,7 @@ def judge(
         "requests": len(outcomes),
         "answered": len(answers) + min(no_answer, all_down),
         "over_deadline": sum(one.seconds > TIMEOUT_SECONDS for one in outcomes),
-        "lost_records": len(unlogged) + len(unkept) + max(0, len(outcomes) - len(decisions)),
+        "lost_records": len(unlogged) + len(unkept) + max(0, len(outcomes) - len(logged)),
         "lost_samples": max(0, len(answers) - samples),
         "answered_503_all_down": min(no_answer, all_down),
         "answered_by_fallback": sum(
@@ -187,7 +187,6 @@ def judge(
         "latency_p95_ms": round(1e3 * cuts[94], 1),
         "latency_p99_ms": round(1e3 * cuts[98], 1),
         "latency_most_ms": round(1e3 * max(seconds), 1),
-        "requests_per_second": round(len(outcomes) / SECONDS, 1),
     }
 
 

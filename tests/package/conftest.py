@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from layers.package import PACKAGE, build_package
+from layers.package import build_package
 
 
 @pytest.fixture(scope="session")
-def package() -> Path:
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the zips."""
-    build_package(PACKAGE)
-    return PACKAGE
+    folder = tmp_path_factory.mktemp("zips") / "package"
+    build_package(folder)
+    return folder

@@ -17,4 +17,5 @@ handler = getattr(importlib.import_module(module), name)
 context = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 20_000)
 response = handler(told["event"], context)
 origins = {one: getattr(found, "__file__", None) for one, found in sys.modules.items()}
-json.dump({"response": response, "origins": origins}, output)
+output.write(json.dumps({"response": response, "origins": origins}))
+output.flush()

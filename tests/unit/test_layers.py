@@ -8,7 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 from layers.archive import unzipped_bytes, write_zip
-from layers.package import MOST_UNZIPPED_MB, PackageTooLargeError, ZipInfo, refuse_too_large
+from layers.package import MOST_UNZIPPED_MB, BuiltZip, PackageTooLargeError, refuse_too_large
 from layers.wheels import PINNED, layer_lock, leave_out
 
 ROOT = Path(__file__).parents[2]
@@ -64,8 +64,8 @@ def test_a_function_that_is_too_large_names_what_takes_the_room(tmp_path: Path) 
         (tmp_path / part).mkdir(parents=True)
         (tmp_path / part / "file").write_bytes(bytes(size))
     (tmp_path / "core-layer").mkdir()
-    heavy = ZipInfo("", 1, int(MOST_UNZIPPED_MB * 1e6))
-    infos = {"runtime-layer": heavy, "core-layer": ZipInfo("", 1, 1), "classifier": heavy}
+    heavy = BuiltZip("", 1, int(MOST_UNZIPPED_MB * 1e6))
+    infos = {"runtime-layer": heavy, "core-layer": BuiltZip("", 1, 1), "classifier": heavy}
     with pytest.raises(
         PackageTooLargeError, match=r"classifier and its layers take 250.0 MB .*heavy"
     ):

@@ -116,6 +116,9 @@ def test_a_lone_surrogate_is_refused(text: str) -> None:
         (lambda fields: fields["model"].update(vocab=[]), "cannot be read"),
         (lambda fields: fields["model"].update(vocab=5), "cannot be read"),
         (lambda fields: fields["model"].update(unk_id=99), "cannot be read"),
+        (lambda fields: fields["model"].update(unk_id=-1), "cannot be read"),
+        (lambda fields: fields["model"].update(unk_id=True), "cannot be read"),
+        (lambda fields: fields["model"]["vocab"][5].__setitem__(1, 10**400), "cannot be read"),
         (lambda fields: fields.update(normalizer={"type": "Nothing"}), "cannot be read"),
     ],
 )

@@ -79,7 +79,7 @@ def _measure(command: list[str], task: dict[str, Any], timeout_seconds: float) -
             text=True,
             timeout=timeout_seconds,
             check=False,
-            env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **OFFLINE},
+            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **OFFLINE},
         )
     except FileNotFoundError as error:
         raise LeftOutError(

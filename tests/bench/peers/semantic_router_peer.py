@@ -124,6 +124,7 @@ def _load_encoder(folder: Path) -> Callable[[str], list[float]]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = _ONLY_ERRORS
     session = ort.InferenceSession(
         # By its path: the file's graph looks for its weights in the file.

@@ -5,6 +5,7 @@ A unigram vocabulary of the kind that `training.vocabulary` writes is taken out 
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,11 +103,17 @@ def _take_unigrams(content: bytes) -> _Unigrams | None:
         if not usual:
             return None
         scores = [score for _piece, score in model["vocab"]]
+        if type(unknown) is not int or not 0 <= unknown < len(pieces) or not _are_finite(scores):
+            return None
         fields["model"] = {**model, "unk_id": 0, "vocab": [[pieces[unknown], 0.0]]}
         vocabulary = Unigram(pieces, scores, unknown=unknown)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+    except (ArithmeticError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return _Unigrams(vocabulary, first, last, json.dumps(fields).encode())
+
+
+def _are_finite(scores: list[Any]) -> bool:
+    return all(type(score) in (int, float) and math.isfinite(score) for score in scores)
 
 
 def _frame(template: dict[str, Any]) -> tuple[list[int], list[int]]:

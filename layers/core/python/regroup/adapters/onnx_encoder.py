@@ -67,9 +67,10 @@ class OnnxEncoder:
         return embedding
 
     def _try(self) -> int:
-        """Embed the last token of the vocabulary: a graph with a smaller table refuses it."""
+        """Embed what every text has and the vocabulary's last token: a smaller table refuses it."""
         try:
-            return len(self._run([self._tokenizer.vocabulary_size - 1]))
+            always = self._tokenizer.ids(self._prefix)
+            return len(self._run([*always, self._tokenizer.vocabulary_size - 1]))
         except Exception as error:  # onnxruntime's errors share no narrower root
             raise ArtifactIncompatibleError("the encoder does not fit its tokenizer") from error
 
@@ -91,21 +92,23 @@ def _load_session(content: bytes, threads: int) -> ort.InferenceSession:
 
 
 def _start_session(content: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
-    if not content.startswith(LAYOUT_MARK):
-        return _session(content, options)
-    # Such a graph was fused when it was exported.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    start = int.from_bytes(content[_START], "little")
+    start = 0
+    if content.startswith(LAYOUT_MARK):
+        # Such a graph was fused when it was exported.
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        start = int.from_bytes(content[_START], "little")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / WEIGHTS_PLACE).write_bytes(memoryview(content)[:start])
+            # A graph may name files: it finds its own weights here, and nothing else anywhere.
             options.add_session_config_entry(_FOLDER_OF_WEIGHTS, folder)
+            if start:
+                (Path(folder) / WEIGHTS_PLACE).write_bytes(memoryview(content)[:start])
             # Its maps of the file outlive the file's name.
             return _session(content[start:], options)
     except OSError as error:
         raise StoreError(
-            f"the encoder's weights cannot be written to {tempfile.gettempdir()}: make room there "
-            "(for a Lambda function, with more ephemeral storage)"
+            "the encoder's weights cannot be written to the folder for temporary files: make room "
+            "there (for a Lambda function, with more ephemeral storage)"
         ) from error
 
 

@@ -33,7 +33,7 @@ class Unigram:
 
     def __len__(self) -> int:
         """Return how many pieces there are."""
-        return len(self._ids)
+        return len(self._scores)
 
     def cut(self, words: Iterable[str], most: int) -> list[int]:
         """Return the token ids of words in a row, at most the first `most`."""
