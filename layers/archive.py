@@ -25,7 +25,8 @@ def compile_bytecode(folder: Path, deployed_at: str) -> None:
         *("--invalidation-mode=unchecked-hash", "-s", str(folder), "-p", deployed_at, str(folder)),
     ]
     # A process of its own, with one seed: what was interned or hashed could show in the bytes.
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run(command, check=True, env={**outside, "PYTHONHASHSEED": "0"})
 
 
 def write_zip(folder: Path, path: Path, *, prefix: str = "") -> None:

@@ -35,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 """The functions, each with the layers it is deployed on."""
 INFO = "package.json"
 LOCK = "requirements/layer.txt"
+LICENCE = ROOT / "LICENSE"
 MOST_UNZIPPED_MB = 125.0
 """Of a function with its layers, in millions of bytes; Lambda refuses 250 MB."""
 
@@ -118,12 +119,15 @@ def _copy(
     unwanted = {"__pycache__", *but, *_NEVER_DEPLOYED.get(package.name, ())}
 
     def ignored(place: str, names: list[str]) -> set[str]:
-        # Nothing but Python: an editor's leavings or a file of secrets may lie beside it.
-        wanted = (name for name in names if name.endswith(".py") or Path(place, name).is_dir())
-        kept = {name for name in wanted if name not in unwanted and (not only or name in only)}
-        return set(names) - kept
+        # Nothing but Python of this very folder: an editor's leavings, a file of secrets or a link
+        # to one may lie beside it.
+        paths = [Path(place, name) for name in names]
+        wanted = {path.name for path in paths if path.suffix == ".py" or path.is_dir()}
+        wanted -= unwanted | {path.name for path in paths if path.is_symlink()}
+        return set(names) - (wanted & set(only) if only else wanted)
 
     shutil.copytree(package, folder / package.name, ignore=ignored)
+    shutil.copy(LICENCE, folder / package.name)
 
 
 def refuse_too_large(

@@ -83,7 +83,7 @@ def layer_lock(lock: str) -> str:
     """
     pins = {pin["name"]: pin[0] for pin in _PIN.finditer(lock)}
     if missing := sorted(set(PINNED) - pins.keys()):
-        raise ValueError(f"the lock does not pin {', '.join(missing)}")
+        raise ValueError(f"the lock does not pin {', '.join(missing)}: run make locks")
     return "".join(pins[name] for name in PINNED)
 
 
@@ -91,8 +91,10 @@ def install_wheels(lock: Path, folder: Path) -> None:
     """Install the pinned wheels into an empty folder, cut to what runs on Lambda.
 
     Raises:
+        ValueError: the lock lacks one of `PINNED`.
         subprocess.CalledProcessError: pip said no; its words are on standard error.
     """
+    layer_lock(lock.read_text(encoding="utf-8"))
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),

@@ -274,8 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path: Path = options.runtime
     try:
         measured = read_measured(json.loads(path.read_text(encoding="utf-8")), options.encoder)
-    except (FileNotFoundError, KeyError) as error:
-        lacking = f"has no {error}" if isinstance(error, KeyError) else "is not there"
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        lacking = f"has no {error}" if isinstance(error, KeyError) else "holds no measured times"
+        lacking = "is not there" if isinstance(error, FileNotFoundError) else lacking
         sys.stderr.write(f"{path} {lacking}: run make bench-runtime first\n")
         sys.exit(2)
     setup = _setup(options)
@@ -303,7 +304,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _model(text: str) -> Model:
     name, _, numbers = text.partition("=")
-    share, tokens_per_minute, burndown = map(float, numbers.split(","))
+    try:
+        share, tokens_per_minute, burndown = map(float, numbers.split(","))
+    except ValueError:
+        form = "NAME=SHARE,TOKENS_PER_MINUTE,BURNDOWN"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {form}") from None
     return Model(name, share, tokens_per_minute, burndown)
 
 

@@ -149,6 +149,7 @@ def test_the_same_sources_in_another_folder_give_the_same_bytes(
     # What lies about beside the sources goes nowhere.
     for name in (".env", ".handler.py.swp", "handler.py~", "handler.py.orig", "notes.txt"):
         (copy / "lambdas/classifier" / name).write_text("secret")
+    (copy / "lambdas/classifier/link.py").symlink_to("/etc/hostname")
     (copy / LOCK).parent.mkdir()
     shutil.copy(ROOT / LOCK, copy / LOCK)
 
