@@ -1,19 +1,16 @@
 """Nothing of what a team asks or serves is reported to the maker of a library."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-QUIET = {"HOME", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"}
-
 
 def traces_of(code: str, home: Path) -> list[str]:
     """Run Python in an empty home; return the files that it left there."""
-    environment = {name: value for name, value in os.environ.items() if name not in QUIET}
-    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(home)}, check=True)
+    # Of the shell's environment nothing: onnxruntime also keeps quiet where CI is set.
+    subprocess.run([sys.executable, "-c", code], env={"HOME": str(home)}, check=True)
     return [path.name for path in home.rglob("*") if path.is_file()]
 
 
