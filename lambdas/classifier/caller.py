@@ -63,8 +63,6 @@ class Caller:
             DeadlineError: the time was up before one answered.
         """
         ranking = decision.choice.ranking
-        # Whoever rests failed a moment ago: nobody is cut short for its sake.
-        last = [name for name in ranking if decision.mask.get(name) is None][-1:]
         for name in ranking:
             if not can_pay(name):
                 attempts.append(Attempt(name, UNPAID))
@@ -75,7 +73,7 @@ class Caller:
                 raise DeadlineError("the time was up before a candidate answered")
             request = replace(chat, max_tokens=decision.max_tokens[name])
             try:
-                begun = self._attempt(name, request, seconds, last=name in last)
+                begun = self._attempt(name, request, seconds, last=name == ranking[-1])
             except UpstreamError as error:
                 attempts.append(Attempt(name, error.cause))
                 self.note_failure(name, error)

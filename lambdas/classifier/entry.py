@@ -15,7 +15,7 @@ __all__ = ["lambda_handler"]
 _watch = Stopwatch(time.monotonic)
 # numpy's products here are small, and its threads spin for work that never comes.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-# Imports leave next to no garbage, and would spend a tenth of their time on looking for it.
+# Imports leave next to no garbage, and would spend time on looking for it.
 gc.disable()
 with _watch.part("imports"):
     from classifier.bootstrap import build_application

@@ -33,6 +33,7 @@ from tests.bench.growth_model import LEAST_HELD_SECONDS, Deployment, End
 
 type Row = tuple[str, str, str, str, str]
 
+_SHARES_ROUNDED = 0.01
 SUFFIXES = {"minilm": "", "e5-small": "_e5"}
 """What the keys of an encoder end in."""
 
@@ -271,6 +272,10 @@ def report(measured: Measured, setup: Setup, columns: Sequence[Column]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print it, or say what has to be measured first."""
     options = _options(arguments)
+    shares = sum(model.share for model in options.model or MODELS)
+    if abs(shares - 1) > _SHARES_ROUNDED:
+        sys.stderr.write(f"the shares of --model add up to {shares:g}: make them add up to 1\n")
+        sys.exit(2)
     path: Path = options.runtime
     try:
         measured = read_measured(json.loads(path.read_text(encoding="utf-8")), options.encoder)

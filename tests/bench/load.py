@@ -32,7 +32,7 @@ from tests.local.unpacked import unpack
 from training.encoder import ensure_minilm
 from training.sources import TOKENIZER
 
-CLIENTS, SECONDS, INSTANCES = 50, 60, 16
+CLIENTS, SECONDS, INSTANCES = 50, 60, 50
 THROTTLED, RESET, HANGING = 0.10, 0.02, 0.01
 MOST_REQUESTS = 20_000
 """As many distinct prompts are made; the clients stop when they are used up."""

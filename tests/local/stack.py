@@ -97,7 +97,8 @@ class LocalStack:
             self.gateway = stack.enter_context(
                 LoopbackGateway(self.function.handle, authorizer.handle, port=self._port)
             )
-            self.function.wait_until_ready()
+            # They all start at once, on the cores there are.
+            self.function.wait_until_ready(30.0 + 2 * self._instances)
             self._exit = stack.pop_all()
         return self
 

@@ -220,7 +220,7 @@ def test_candidates_that_hang_leave_time_for_those_after_them(seconds: float) ->
     assert sum(allowed) <= seconds + 1e-6
 
 
-def test_nobody_is_cut_short_for_those_that_rest_and_they_wait_for_no_silence() -> None:
+def test_a_candidate_that_hangs_leaves_time_for_those_that_rest() -> None:
     world = small_world()
     for name in ("large", "medium"):
         world.service.decider.cooldowns.rest(name, world.clock.monotonic)
@@ -231,7 +231,7 @@ def test_nobody_is_cut_short_for_those_that_rest_and_they_wait_for_no_silence() 
 
     assert world.chat_model.asked == ["small", "large", "medium"]
     allowed = [call.timeout_seconds for call in world.chat_model.calls]
-    assert allowed == pytest.approx([28.0, 0.7 * 28.0, 0.7 * 28.0])
+    assert allowed == pytest.approx([0.7 * 28.0, 0.7 * 28.0, 28.0])
 
 
 def test_the_only_candidate_may_take_all_the_time() -> None:

@@ -332,7 +332,14 @@ def test_each_encoder_has_its_own_figures() -> None:
     assert read_measured(both, "e5-small") == Measured(0.006, 0.012, 1.2)
 
 
-@pytest.mark.parametrize("content", [None, "{}"])
+def test_shares_that_do_not_add_up_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--model", "haiku=0.2,1000,1"])
+    assert caught.value.code == 2
+    assert "add up to 0.2: make them add up to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no JSON", "[1]", '{"cold_start_ms": "x"}'])
 def test_without_measured_times_it_says_what_to_run_first(
     content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
