@@ -63,7 +63,7 @@ class StreamingFunction:
     ) -> None:
         self._exit.close()
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, _timeout_seconds: float = 0.0) -> None:
         """Return at once: it was ready when it said its port."""
 
     @property
