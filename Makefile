@@ -10,13 +10,21 @@ LOCKED := .venv/.locked
 READY := .venv/.ready
 COMPAT := .venv-compat/.ready
 PEERS := .venv-peers/.ready
+CHECKOV := .venv-checkov/.ready
+
+# Which deployment: terraform/environments/$(ENV).tfvars.
+ENV ?= dev
+BUDGET_USD ?= 2
+TERRAFORM = bash terraform/run.sh $(ENV)
+OUTPUT = "$$($(TERRAFORM) output -raw $(1))"
+export STATE_BUCKET STATE_REGION
 
 # What a shell leaves behind must not reach an AWS account or a model hub from a test.
 export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages test-package lint check package openapi bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder bench-runtime bench-load bench-levers bench-growth sagemaker-source serve locks clean
+.PHONY: help setup setup-browser demo test test-clients test-fuzz test-demo test-pages test-package test-infra lint check package openapi permissions preflight state-bucket plan deploy doctor bootstrap smoke logs queries destroy cost bench-quality bench-power bench-ablation bench-newcomer bench-scale bench-encoder bench-runtime bench-load bench-levers bench-growth sagemaker-source serve locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -85,14 +93,22 @@ test-pages: $(READY) ## Open the report in headless Chromium (needs setup-browse
 test-package: $(READY) ## Build the zips, and route a request with nothing but them (needs the Python package index)
 	$(BIN)/python -m pytest -q tests/package
 
+test-infra: $(READY) $(CHECKOV) package ## Apply, ask, change and destroy the deployment on an emulator (needs terraform)
+	$(BIN)/python -m pytest -q tests/infra
+
+$(CHECKOV): requirements/checkov.txt .python-version
+	$(BIN)/python -m venv --clear .venv-checkov
+	.venv-checkov/bin/python -m pip install -q --require-hashes -r requirements/checkov.txt
+	@touch $@
+
 lint: $(READY) ## Check style, types and import rules (needs nothing beyond setup)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs setup-browser)
-	@bash .ci/stages lint test test-package test-clients test-fuzz test-demo test-pages
+check: $(READY) ## Run all that must be green before a merge, seconds per stage (needs setup-browser and terraform)
+	@bash .ci/stages lint test test-package test-infra test-clients test-fuzz test-demo test-pages
 
 bench-quality: $(READY) ## Route RouterDC's test splits (needs the data folder: REGROUP_DATA, else ../shared/data)
 	$(BIN)/python -m tests.bench.quality
@@ -135,6 +151,47 @@ bench-growth: $(READY) ## Simulate 1 to 10,000 requests/s from measured times (n
 openapi: $(READY) ## Write terraform/openapi.json from the routes and their models
 	$(BIN)/python -m tests.local.openapi_file
 
+permissions: $(READY) package ## Write what each function may do into terraform/README.md (needs terraform)
+	@$(BIN)/python -m tests.infra.permissions
+
+# In an AWS account. With these an instance's own role may be what asks.
+preflight doctor bootstrap smoke logs queries deploy plan destroy state-bucket: export AWS_EC2_METADATA_DISABLED := false
+
+preflight: $(READY) ## Ask each model on Bedrock before anything is deployed (needs AWS credentials; CANDIDATES=haiku,sonnet RESIDENCY=jp)
+	@$(BIN)/regroup doctor --catalog terraform/catalog.json $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(RESIDENCY),--residency $(RESIDENCY))
+
+state-bucket: ## Make the S3 bucket of Terraform's state, once an account (needs terraform, AWS credentials and STATE_BUCKET=name)
+	@[ -n "$(STATE_BUCKET)" ] || { echo "make: give STATE_BUCKET=<name>, unique in the world" >&2; exit 1; }
+	terraform -chdir=terraform/state init -input=false
+	terraform -chdir=terraform/state apply -var bucket=$(STATE_BUCKET) -var region=$(or $(STATE_REGION),ap-northeast-1)
+
+plan: package ## Show what a deploy would change (needs terraform, AWS credentials; ENV=dev, the first time STATE_BUCKET=name)
+	@$(TERRAFORM) plan
+
+deploy: package ## Build or change the deployment, after a look at the plan (needs terraform, AWS credentials; ENV=dev, YES=1 does not ask)
+	@$(TERRAFORM) apply $(if $(filter 1,$(YES)),-auto-approve)
+
+doctor: $(READY) ## Ask each model of the deployment, and say what cures those that refuse (needs a deployment)
+	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup doctor --catalog $(call OUTPUT,catalog_uri) $(if $(RESIDENCY),--residency $(RESIDENCY))
+
+bootstrap: $(READY) ## Learn and publish the first router for at most BUDGET_USD=2 (needs a deployment)
+	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup bootstrap --catalog $(call OUTPUT,catalog_uri) --to $(call OUTPUT,pointer_uri) --publisher-role $(call OUTPUT,publisher_role_arn) --budget-usd $(BUDGET_USD) $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(filter 1,$(YES)),--yes)
+
+smoke: $(READY) ## Ask the deployment a few questions and look for the line in its log (needs a deployment; MODEL=regroup)
+	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup smoke --url $(call OUTPUT,api_url) --keys-table $(call OUTPUT,keys_table) --log-group $(call OUTPUT,classifier_log_group) $(if $(MODEL),--model $(MODEL))
+
+logs: $(READY) ## Show the newest decisions of the deployment (needs a deployment; SINCE=15m EVENT=decision)
+	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup logs --log-group $(call OUTPUT,classifier_log_group) $(if $(SINCE),--since $(SINCE)) $(if $(EVENT),--event $(EVENT))
+
+queries: $(READY) ## Run the saved queries over the deployment's log (needs a deployment; NAME=routing-accuracy DAYS=7)
+	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup queries --log-group $(call OUTPUT,classifier_log_group) $(if $(NAME),--name $(NAME)) $(if $(DAYS),--days $(DAYS))
+
+destroy: ## Take the deployment away, after a look at the plan (needs a deployment; YES=1 does not ask)
+	@$(TERRAFORM) destroy $(if $(filter 1,$(YES)),-auto-approve)
+
+cost: $(READY) ## Print the monthly bill at 3,000 to 300,000 requests (needs nothing beyond setup; CURRENCY=JPY RATE=150 TAX=0.10)
+	@$(BIN)/regroup cost $(if $(CURRENCY),--currency "$(CURRENCY)") $(if $(RATE),--rate "$(RATE)") $(if $(TAX),--tax "$(TAX)")
+
 serve: $(READY) ## Serve the router on loopback with an emulated AWS (needs a free PORT, 8080 by default)
 	@$(BIN)/python -m tests.local.serve --port $(PORT)
 
@@ -144,7 +201,7 @@ locks: ## Resolve the locks again (needs uv)
 	uv pip compile -q pyproject.toml -c requirements/dev.txt $(LOCK) -o requirements/runtime.txt
 	$(BIN)/python -m layers.wheels requirements/runtime.txt requirements/layer.txt
 	$(BIN)/python -m training.sagemaker_source requirements requirements/train.txt training/requirements.txt
-	for name in compat peers; do \
+	for name in compat peers checkov; do \
 	    head=$$(head -n 2 requirements/$$name.txt); \
 	    lock=$$(sed -n '2s/^# //p' <<<"$$head" | tr ' ' '\n' | uv pip compile -q - $(LOCK)); \
 	    printf '%s\n%s\n' "$$head" "$$lock" > requirements/$$name.txt; \

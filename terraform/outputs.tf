@@ -60,6 +60,11 @@ output "log_groups" {
   }
 }
 
+output "classifier_log_group" {
+  description = "The log group of decision lines: `regroup smoke`, `logs` and `queries` take it."
+  value       = module.classifier.log_group
+}
+
 output "query_names" {
   description = "The saved Logs Insights queries."
   value       = module.observability.query_names

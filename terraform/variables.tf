@@ -103,11 +103,11 @@ variable "residency" {
   }
 
   validation {
-    condition = var.residency == null || contains({
+    condition = var.residency == null || contains(lookup({
       jp   = ["ap-northeast-1", "ap-northeast-3"]
       apac = ["ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-4"]
       us   = ["us-east-1", "us-east-2", "us-west-1", "us-west-2"]
-    }[coalesce(var.residency, "jp")], var.region)
+    }, coalesce(var.residency, "-"), [var.region]), var.region)
     error_message = "The deployment itself lies outside its residency: prompts pass through region and, sampled, stay there."
   }
 }
@@ -285,6 +285,11 @@ variable "vpc_endpoint_ids" {
     condition     = alltrue([for id in var.vpc_endpoint_ids : can(regex("^vpce-[0-9a-f]+$", id))])
     error_message = "vpc_endpoint_ids must look like vpce-0123456789abcdef0."
   }
+
+  validation {
+    condition     = length(var.vpc_endpoint_ids) == 0 || var.domain == null
+    error_message = "vpc_endpoint_ids and domain exclude each other: API Gateway maps no regional name to a private API."
+  }
 }
 
 variable "publisher_principal_arns" {
@@ -329,9 +334,9 @@ variable "memory_mb" {
 }
 
 variable "reserved_concurrency" {
-  description = "The most classifiers at a time, and so what a flood can cost; -1 for the account's limit."
+  description = "The most classifiers at a time, and so what a flood can cost; null for the account's limit."
   type        = number
-  default     = -1
+  default     = null
 }
 
 variable "provisioned_concurrency" {
@@ -374,12 +379,17 @@ variable "candidate_monthly_budget_usd" {
   description = "The same for single candidates, by name; others share the whole."
   type        = map(number)
   default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.candidate_monthly_budget_usd), var.candidates)) == 0
+    error_message = "candidate_monthly_budget_usd names somebody who is not among candidates."
+  }
 }
 
 variable "log_retention_days" {
   description = "Days that logs are kept; decision lines hold no prompts."
   type        = number
-  default     = 90
+  default     = 365
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
@@ -393,7 +403,7 @@ variable "kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-f-]+$", coalesce(var.kms_key_arn, "-")))
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$", coalesce(var.kms_key_arn, "-")))
     error_message = "kms_key_arn must be the ARN of a key (not of an alias), without wildcards."
   }
 }

@@ -2,39 +2,38 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from regroup.adapters.bedrock import BedrockChatModel
 from regroup.adapters.object_store import open_object
-from regroup.catalog_file import read_catalog
 from regroup.domain.catalog import Catalog
 from regroup.errors import DataError, RegroupError
 from regroup.report import render
+from training.bootstrap_cli import BUILD, bootstrap_app
+from training.catalogs import catalog_at, names_in
 from training.collect import Budget, Collector, estimate_usd, read_questions, write_rows
 from training.comparison import routers_named
+from training.cost_cli import cost_command
 from training.dataset import read_dataset
-from training.embeddings import Progress as Report
+from training.doctor_cli import doctor_app
 from training.encoder import export_encoder, find_encoder, resolve_source, settings_of
 from training.encoder_choice import encoder_for
 from training.evaluate import evaluate, metrics
 from training.keys_cli import keys_app
 from training.prepare import Options, embed_queries
+from training.progress_bar import progress_bar
 from training.prompts import generate, is_correct, write_prompts
 from training.release_cli import release_app
 from training.report import report_of
 from training.routers import AUTO, NOT_SERVED, ROUTERS
 from training.tables import artifact_table, policy_table
 from training.train import train
-
-BUILD = Path("build")
+from training.watch_cli import watch_app
 
 SERVED = [name for name in ROUTERS if name not in NOT_SERVED]
 
@@ -47,7 +46,10 @@ EncoderOption = Annotated[
     ),
 ]
 CatalogOption = Annotated[
-    Path | None, typer.Option(help="Catalog file; its prices calibrate the presets.")
+    str | None,
+    typer.Option(
+        help="Catalog (a path, file:path or s3://bucket/key); its prices calibrate the presets."
+    ),
 ]
 RouterOption = Annotated[
     str,
@@ -64,7 +66,11 @@ SeedOption = Annotated[int, typer.Option(help="Decides folds and starting points
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(release_app)
+app.add_typer(doctor_app)
+app.add_typer(bootstrap_app)
+app.add_typer(watch_app)
 app.add_typer(keys_app, name="keys")
+app.command(name="cost")(cost_command)
 console = Console()
 errors = Console(stderr=True)
 
@@ -130,7 +136,7 @@ def train_command(
         n_clusters=n_clusters,
         catalog=_catalog_of(catalog),
     )
-    with _progress("embedding") as report:
+    with progress_bar("embedding") as report:
         trained = train(
             rows,
             find_encoder(encoder or encoder_for(rows.texts), BUILD / "encoder"),
@@ -170,7 +176,7 @@ def evaluate_command(
     rows = read_dataset(data)
     options = Options(router, average, seed, n_clusters, _catalog_of(catalog))
     folder = find_encoder(encoder or encoder_for(rows.texts), BUILD / "encoder")
-    with _progress("embedding") as report:
+    with progress_bar("embedding") as report:
         embeddings = embed_queries(rows, folder, cache_folder=BUILD / "cache", progress=report)
     with console.status("comparing routers"):
         found = evaluate(rows, embeddings, options)
@@ -196,7 +202,9 @@ def prompts_command(
     seed: Annotated[int, typer.Option(help="The same seed gives the same prompts.")] = 0,
 ) -> None:
     """Write prompts with known answers, balanced over categories and languages."""
-    prompts = generate(n, _names(language), seed, None if category is None else _names(category))
+    prompts = generate(
+        n, names_in(language), seed, None if category is None else names_in(category)
+    )
     write_prompts(out, prompts)
     kinds = len({prompt.category for prompt in prompts})
     console.print(f"{len(prompts)} prompts of {kinds} categories in {out}", soft_wrap=True)
@@ -205,12 +213,17 @@ def prompts_command(
 @app.command(name="collect")
 def collect_command(
     prompts: Annotated[Path, typer.Option(help="Prompts with known answers, as `prompts` writes.")],
-    catalog: Annotated[Path, typer.Option(help="Catalog file: who is asked, at what price.")],
+    catalog: Annotated[
+        str,
+        typer.Option(
+            help="Who is asked, at what price: a catalog's path, file:path or s3://bucket/key."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File of labelled data to write.")],
     budget_usd: Annotated[float, typer.Option(min=0.0, help="Hard cap on what the calls cost.")],
 ) -> None:
     """Ask every candidate every prompt on Bedrock, score the answers, write labelled data."""
-    questions, candidates = read_questions(prompts), _catalog(catalog)
+    questions, candidates = read_questions(prompts), catalog_at(catalog)
     most = estimate_usd(questions, candidates)
     console.print(f"{len(questions)} prompts x {len(candidates.names)} candidates, at most")
     console.print(f"{most:.4f} USD, cap {budget_usd:.4f} USD", highlight=False)
@@ -220,7 +233,7 @@ def collect_command(
         budget=Budget(budget_usd),
         sleep=time.sleep,
     )
-    with _progress("asking") as report:
+    with progress_bar("asking") as report:
         collected = collector.collect(questions, candidates, progress=report)
     why = ", ".join(f"{cause} ({count} x)" for cause, count in sorted(collected.causes.items()))
     if collected.failures == len(questions) * len(candidates.names):
@@ -235,37 +248,14 @@ def collect_command(
         console.print(why, highlight=False, markup=False, soft_wrap=True)
 
 
-def _names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",")]
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
-        task = bar.add_task(label, total=None)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield report
-
-
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     console.print(f"{path} written", soft_wrap=True)
 
 
-def _catalog_of(path: Path | None) -> Catalog | None:
-    return None if path is None else _catalog(path)
-
-
-def _catalog(path: Path) -> Catalog:
-    try:
-        return read_catalog(path.read_bytes(), place=str(path))
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read") from error
+def _catalog_of(place: str | None) -> Catalog | None:
+    return None if place is None else catalog_at(place)
 
 
 if __name__ == "__main__":

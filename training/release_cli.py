@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from regroup.adapters.object_store import open_object
+from regroup.adapters.assumed_role import s3_as
+from regroup.adapters.object_store import S3_CONFIG, open_object
 from regroup.domain.pointer import Pointer, read_pointer
 from regroup.errors import ArtifactCorruptError, ArtifactNotFoundError
 from regroup.ports import ObjectStore
@@ -29,6 +30,14 @@ WhoOption = Annotated[
         default_factory=getpass.getuser, show_default="you", help="Goes into the pointer."
     ),
 ]
+RoleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--publisher-role",
+        envvar="REGROUP_PUBLISHER_ROLE",
+        help="Role that may write the pointer: Terraform's output publisher_role_arn.",
+    ),
+]
 LossOption = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="Reward it may lose to the live router at worst."),
@@ -44,6 +53,7 @@ def publish_command(
     to: ToOption,
     why: WhyOption,
     who: WhoOption,
+    role: RoleOption = None,
     allowed_loss: LossOption = ALLOWED_LOSS,
     force: Annotated[
         str | None,
@@ -51,7 +61,7 @@ def publish_command(
     ] = None,
 ) -> None:
     """Make an artifact the live router, if it is shown to pay and to keep up with what is live."""
-    with _pointer_at(to) as (store, key):
+    with _pointer_at(to, role) as (store, key):
         after = publish(
             artifact, store, key, who=who, why=why, allowed_loss=allowed_loss, force=force
         )
@@ -68,6 +78,7 @@ def challenge_command(
     ],
     why: WhyOption,
     who: WhoOption,
+    role: RoleOption = None,
     share: Annotated[
         float | None,
         typer.Option(help="Part of the conversations a canary decides, above 0. Default: 0.1."),
@@ -80,7 +91,7 @@ def challenge_command(
     """Try an artifact beside the live router, as a shadow or on a share of the conversations."""
     if share is None:
         share = 0.1 if mode == "canary" else 0.0
-    with _pointer_at(to) as (store, key):
+    with _pointer_at(to, role) as (store, key):
         after = challenge(
             artifact, store, key, mode=mode, share=share, who=who, why=why, force=force
         )
@@ -92,6 +103,7 @@ def promote_command(
     to: ToOption,
     why: WhyOption,
     who: WhoOption,
+    role: RoleOption = None,
     allowed_loss: LossOption = ALLOWED_LOSS,
     force: Annotated[
         str | None,
@@ -99,23 +111,23 @@ def promote_command(
     ] = None,
 ) -> None:
     """Make the challenger the live router, if it is shown to pay and to keep up with it."""
-    with _pointer_at(to) as (store, key):
+    with _pointer_at(to, role) as (store, key):
         after = promote(store, key, who=who, why=why, force=force, allowed_loss=allowed_loss)
     _show(after)
 
 
 @release_app.command(name="withdraw")
-def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption) -> None:
+def withdraw_command(to: ToOption, why: WhyOption, who: WhoOption, role: RoleOption = None) -> None:
     """Take the challenger back; the live router stays."""
-    with _pointer_at(to) as (store, key):
+    with _pointer_at(to, role) as (store, key):
         after = withdraw(store, key, who=who, why=why)
     _show(after)
 
 
 @release_app.command(name="rollback")
-def rollback_command(to: ToOption, why: WhyOption, who: WhoOption) -> None:
+def rollback_command(to: ToOption, why: WhyOption, who: WhoOption, role: RoleOption = None) -> None:
     """Make the router before this one live again; once more takes that back."""
-    with _pointer_at(to) as (store, key):
+    with _pointer_at(to, role) as (store, key):
         after = rollback(store, key, who=who, why=why)
     _show(after)
 
@@ -139,10 +151,15 @@ def status_command(
     console.print(live.manifest.verdict.sentence, style="bold", highlight=False, soft_wrap=True)
 
 
+def open_pointer(address: str, role_arn: str | None) -> tuple[ObjectStore, str]:
+    """Return the store and key of a pointer, as a role may see them where one is given."""
+    return open_object(address, None if role_arn is None else s3_as(role_arn, S3_CONFIG))
+
+
 @contextmanager
-def _pointer_at(address: str) -> Iterator[tuple[ObjectStore, str]]:
+def _pointer_at(address: str, role_arn: str | None = None) -> Iterator[tuple[ObjectStore, str]]:
     """Open the pointer's store; if what lies there is no pointer, name the address and the cure."""
-    store, key = open_object(address)
+    store, key = open_pointer(address, role_arn)
     try:
         yield store, key
     except ArtifactCorruptError:

@@ -4,5 +4,4 @@ residency = "jp"
 
 reserved_concurrency = 50
 deletion_protection  = true
-log_retention_days   = 365
 monthly_budget_usd   = 200

@@ -37,9 +37,14 @@ _only_one = threading.Lock()
 
 
 class LoopbackAws:
-    """An empty AWS account for as long as the context lasts; one at a time per process."""
+    """An empty AWS account for as long as the context lasts; one at a time per process.
 
-    def __init__(self) -> None:
+    A complete one also does what moto lacks for the deployment's Terraform.
+    """
+
+    def __init__(self, *, complete: bool = False, port: int = 0) -> None:
+        self._complete = complete
+        self._port = port  # 0: any that is free
         self._session = boto3.Session(aws_access_key_id=_KEY, aws_secret_access_key=_KEY)
         self._exit = ExitStack()
         self.endpoint_url = ""
@@ -50,9 +55,14 @@ class LoopbackAws:
         with ExitStack() as stack:
             stack.callback(_only_one.release)
             stack.enter_context(_QuietRequests())
+            if self._complete:
+                # Here, because it brings in many more of moto's services.
+                from tests.local import moto_gaps
+
+                stack.enter_context(moto_gaps.closed())
             app = _OneDynamoRequestAtATime(DomainDispatcherApplication(create_backend_app))
             server = make_server(
-                "127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler
+                "127.0.0.1", self._port, app, threaded=True, request_handler=MotoRequestHandler
             )
             thread = threading.Thread(target=server.serve_forever, daemon=True)
             thread.start()

@@ -38,6 +38,7 @@ from tests.local.converse import (
 )
 
 __all__ = [
+    "REQUEST_ID",
     "Call",
     "Delay",
     "Fault",
@@ -135,6 +136,9 @@ class Stall:
 
 
 type Fault = Ok | Status | Delay | Reset | ResetMidStream | Garbage | Stall | StreamException
+
+REQUEST_ID = "00000000-feed-4000-8000-000000000000"
+"""Of every refusal."""
 
 # Close at once and drop what is unsent: the other side sees a reset.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -359,7 +363,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: Status) -> None:
         body = json.dumps({"message": status.message}).encode()
-        self._send(status.code, "application/json", body, {"x-amzn-errortype": status.error_type})
+        headers = {"x-amzn-errortype": status.error_type, "x-amzn-requestid": REQUEST_ID}
+        self._send(status.code, "application/json", body, headers)
 
     def _send(
         self, code: int, content_type: str, body: bytes, headers: Mapping[str, str] | None = None

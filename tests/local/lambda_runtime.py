@@ -62,8 +62,12 @@ class LambdaFunction:
         log_path: Path | None = None,
         unpacked: Unpacked | None = None,
         cpu: int | None = None,
+        wrapper: Path | None = None,
     ) -> None:
-        """Run from this repository, or from `unpacked` zips; on core `cpu` alone, if given."""
+        """Run from this repository, or from `unpacked` zips; on core `cpu` alone, if given.
+
+        A `wrapper` is a Python file that starts the runtime client, as on Lambda a script can.
+        """
         if unpacked is not None:
             cwd, environment = unpacked.task, {**environment, **unpacked.environment}
         variables = {
@@ -80,6 +84,8 @@ class LambdaFunction:
             "_HANDLER": handler,
         }
         command = (sys.executable,) if unpacked is None else unpacked.command
+        if wrapper is not None:
+            command = (*command, str(wrapper))
         self._program = Program(handler, variables, name, timeout_seconds, cwd, command, cpu)
         self._instances = instances
         self._given_log_path = log_path

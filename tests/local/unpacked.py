@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -62,10 +62,20 @@ def unpack(function: str, into: Path, package: Path = PACKAGE) -> Unpacked:
     Raises:
         FileNotFoundError: `make package` has not been run.
     """
-    found = Unpacked(into / function, into / f"{function}-layers", into / "managed")
-    _extract(package / f"{function}.zip", found.task)
-    for layer in LAYERS[function]:
-        _extract(package / f"{layer}.zip", found.layers)
+    layers = [package / f"{layer}.zip" for layer in LAYERS[function]]
+    return unpack_zips(package / f"{function}.zip", layers, into, function)
+
+
+def unpack_zips(task: Path, layers: Iterable[Path], into: Path, name: str) -> Unpacked:
+    """Unpack a function's zip and those of its layers, in that order, into clean folders.
+
+    Raises:
+        FileNotFoundError: a zip is not there.
+    """
+    found = Unpacked(into / name, into / f"{name}-layers", into / "managed")
+    _extract(task, found.task)
+    for layer in layers:
+        _extract(layer, found.layers)
     # A layer lies below /opt, and its Python files below /opt/python.
     unpacked = Unpacked(found.task, found.layers / "python", found.managed)
     if not unpacked.managed.exists():

@@ -69,6 +69,13 @@ def test_the_shipped_catalog_can_be_read() -> None:
     }
 
 
+def test_the_source_articles_models_are_kept_with_the_day_they_end() -> None:
+    path = Path(__file__).parents[2] / "terraform/catalog-source-article.json"
+    catalog = read_catalog(path.read_bytes(), place=str(path))
+    assert catalog.names == ("claude-3-5-sonnet", "claude-3-5-haiku", "llama3-70b")
+    assert all(candidate.end_of_life for candidate in catalog.candidates.values())
+
+
 def test_a_long_prompt_is_priced_by_its_own_tier() -> None:
     prices = Prices(
         0.1, 0.5, long_context_above_tokens=100, long_context_input=0.5, long_context_output=2.5

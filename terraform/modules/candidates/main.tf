@@ -63,13 +63,6 @@ resource "aws_bedrock_inference_profile" "home" {
   model_source {
     copy_from = local.wrapped[each.key]
   }
-
-  lifecycle {
-    precondition {
-      condition     = contains(local.known, each.key)
-      error_message = "The catalog has no candidate ${each.key}."
-    }
-  }
 }
 
 resource "aws_bedrock_inference_profile" "us" {

@@ -6,10 +6,10 @@
 
 locals {
   budgets = merge(
-    { (var.name) = { tag = "user:regroup-deployment$${var.name}", usd = var.monthly_usd } },
+    { (var.name) = { tag = format("user:regroup-deployment$%s", var.name), usd = var.monthly_usd } },
     {
       for candidate in var.candidates : "${var.name}-${replace(candidate, "/", "-")}" => {
-        tag = "user:regroup-candidate$${var.name}/${candidate}"
+        tag = format("user:regroup-candidate$%s/%s", var.name, candidate)
         usd = lookup(var.candidate_monthly_usd, candidate, var.monthly_usd)
       }
     },

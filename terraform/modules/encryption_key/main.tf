@@ -30,12 +30,14 @@ locals {
       }
     },
     {
+      # No condition on the account: whether alarms would bring it to KMS is not documented, and one that
+      # is never heard is worse. The topic's own policy lets nobody of another account in.
       Sid       = "WhoWritesToTheAlertsTopic"
       Effect    = "Allow"
       Principal = { Service = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com"] }
       Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
       Resource  = ["*"]
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      Condition = {}
     },
   ]
 }

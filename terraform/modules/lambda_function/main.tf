@@ -70,7 +70,6 @@ resource "aws_s3_object" "zip" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_338:how long logs are kept is the team's choice (log_retention_days); a year costs, and decision lines name keys
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -98,7 +97,6 @@ resource "aws_iam_role_policy" "this" {
 
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:tracing costs 0.26 s of every cold start; each decision line has its times
-  #checkov:skip=CKV_AWS_115:accounts start with a concurrency of 10, of which nothing may be reserved; reserved_concurrency sets it
   #checkov:skip=CKV_AWS_116:nobody invokes it asynchronously; the queue has a dead-letter queue of its own
   #checkov:skip=CKV_AWS_117:it reaches AWS's own services only, over TLS; a VPC would cost endpoints and a slower start
   #checkov:skip=CKV_AWS_272:zips are addressed by digest; a signing profile is the account's to keep

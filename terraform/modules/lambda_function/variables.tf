@@ -64,8 +64,8 @@ variable "statements" {
 
   validation {
     condition = alltrue(flatten([
-      # The last part may be a pattern below a named folder; the service and its resource may not.
-      for one in var.statements : [for arn in one.resources : can(regex("^arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:[^*]+(/\\*)?$", arn))]
+      # The last part may be a pattern below a named folder; a whole bucket or every table may not.
+      for one in var.statements : [for arn in one.resources : can(regex("^arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:([^*?]+|[^*?/]+/[^*?]+/\\*)$", arn))]
     ]))
     error_message = "A resource must be an ARN that names what it is; only a folder below it may end in /*."
   }
@@ -101,17 +101,18 @@ variable "timeout_seconds" {
 variable "log_retention_days" {
   description = "Days that log lines are kept."
   type        = number
-  default     = 30
+  default     = 365
 }
 
 variable "reserved_concurrency" {
-  description = "The most instances at a time, taken out of the account's; -1 reserves nothing."
+  description = "The most instances at a time, taken out of the account's; null reserves nothing."
   type        = number
-  default     = -1
+  # An account starts with a concurrency of 10, of which nothing may be reserved.
+  default = null
 
   validation {
-    condition     = var.reserved_concurrency == -1 || var.reserved_concurrency >= 1
-    error_message = "reserved_concurrency must be at least 1, or -1 for none: 0 would switch the function off."
+    condition     = var.reserved_concurrency == null || coalesce(var.reserved_concurrency, 1) >= 1
+    error_message = "reserved_concurrency must be at least 1, or null for none: 0 would switch the function off."
   }
 }
 
@@ -126,7 +127,7 @@ variable "provisioned_concurrency" {
   }
 
   validation {
-    condition     = var.reserved_concurrency == -1 || var.provisioned_concurrency <= var.reserved_concurrency
+    condition     = var.reserved_concurrency == null || var.provisioned_concurrency <= coalesce(var.reserved_concurrency, 0)
     error_message = "provisioned_concurrency cannot exceed reserved_concurrency."
   }
 }

@@ -60,7 +60,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
   rule {
-    id     = "leftovers"
+    id     = "expiry"
     status = "Enabled"
 
     filter {}
@@ -72,19 +72,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     noncurrent_version_expiration {
       noncurrent_days = var.old_versions_days
     }
-  }
 
-  dynamic "rule" {
-    for_each = var.expires_days == null ? [] : [var.expires_days]
+    dynamic "expiration" {
+      for_each = var.expires_days == null ? [] : [var.expires_days]
 
-    content {
-      id     = "expiry"
-      status = "Enabled"
-
-      filter {}
-
-      expiration {
-        days = rule.value
+      content {
+        days = expiration.value
       }
     }
   }

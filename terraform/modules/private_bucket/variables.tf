@@ -9,8 +9,9 @@ variable "bucket" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the objects."
+  description = "Key that encrypts the objects; null takes the one AWS keeps for S3."
   type        = string
+  default     = null
 }
 
 variable "force_destroy" {

@@ -2,7 +2,6 @@
 # included, so no rule that reads bodies for such things may block.
 
 resource "aws_wafv2_web_acl" "this" {
-  #checkov:skip=CKV2_AWS_31:WAF's own log would hold headers with keys; its metrics and samples stay on
   count = var.waf ? 1 : 0
 
   name  = var.name
@@ -115,4 +114,25 @@ resource "aws_wafv2_web_acl_association" "this" {
 
   resource_arn = aws_api_gateway_stage.live.arn
   web_acl_arn  = aws_wafv2_web_acl.this[0].arn
+}
+
+resource "aws_cloudwatch_log_group" "firewall" {
+  count = var.waf ? 1 : 0
+
+  name              = "aws-waf-logs-${var.name}" # WAF takes no other beginning
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+}
+
+resource "aws_wafv2_web_acl_logging_configuration" "this" {
+  count = var.waf ? 1 : 0
+
+  resource_arn            = aws_wafv2_web_acl.this[0].arn
+  log_destination_configs = [aws_cloudwatch_log_group.firewall[0].arn]
+
+  redacted_fields {
+    single_header {
+      name = "authorization"
+    }
+  }
 }

@@ -88,7 +88,7 @@ locals {
     UNAUTHORIZED                   = [401, "authentication_error", "invalid_api_key", "Send `Authorization: Bearer rg-...` with a good key."]
     ACCESS_DENIED                  = [403, "permission_error", "forbidden", "This API key may not do this."]
     MISSING_AUTHENTICATION_TOKEN   = local.with_key ? [404, "invalid_request_error", "unknown_path", "There is no such path or method here."] : [403, "permission_error", "forbidden", "There is no such path here, or the request is not signed with AWS Signature Version 4."]
-    BAD_REQUEST_BODY               = [400, "invalid_request_error", "invalid_field", "The body must be a JSON object with the required fields: $context.error.validationErrorString"]
+    BAD_REQUEST_BODY               = [400, "invalid_request_error", "invalid_field", "The body must be a JSON object with the required fields (${join("; ", [for name, schema in local.schemas : "${name}: ${join(", ", try(schema.required, []))}"])})."]
     REQUEST_TOO_LARGE              = [413, "invalid_request_error", "request_too_large", "The request is too large: its body must stay below 6 MB."]
     THROTTLED                      = [429, "rate_limit_error", "rate_limited", "Too many requests at once: try again in a second."]
     WAF_FILTERED                   = [403, "permission_error", "forbidden", "The firewall of this deployment refused the request."]
@@ -105,9 +105,11 @@ locals {
       for word, value in {
         statusCode = refusal[0]
         responseTemplates = {
-          "application/json" = replace(jsonencode({
+          # What the gateway itself says of a body ($context.error.validationErrorString) holds quotation
+          # marks, which a template cannot escape.
+          "application/json" = jsonencode({
             error = { message = refusal[3], type = refusal[1], code = refusal[2], param = null }
-          }), "\"$context.error.validationErrorString\"", "$context.error.validationErrorString")
+          })
         }
         responseParameters = kind == "THROTTLED" ? { "gatewayresponse.header.Retry-After" = "'1'" } : null
       } : word => value if value != null
@@ -188,6 +190,8 @@ resource "aws_api_gateway_stage" "live" {
   #checkov:skip=CKV_AWS_120:answers of models are not to be cached by the gateway
   #checkov:skip=CKV2_AWS_51:clients show a key, not a certificate
   #checkov:skip=CKV2_AWS_29:the firewall costs more than the rest of a small deployment: waf = true adds it
+  #checkov:skip=CKV2_AWS_77:the same firewall, where it is on, has these rules
+  #checkov:skip=CKV2_AWS_4:errors are logged; the check also wants metrics by method, each of which is paid for
   #checkov:skip=CKV_AWS_73:tracing is off, see the functions
   rest_api_id   = aws_api_gateway_rest_api.this.id
   deployment_id = aws_api_gateway_deployment.this.id
@@ -235,7 +239,6 @@ resource "aws_api_gateway_method_settings" "all" {
 # Logs
 
 resource "aws_cloudwatch_log_group" "access" {
-  #checkov:skip=CKV_AWS_338:how long logs are kept is the team's choice (log_retention_days)
   name              = "/aws/apigateway/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -243,7 +246,6 @@ resource "aws_cloudwatch_log_group" "access" {
 
 # API Gateway would make it itself, to be kept for ever.
 resource "aws_cloudwatch_log_group" "execution" {
-  #checkov:skip=CKV_AWS_338:how long logs are kept is the team's choice (log_retention_days)
   name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${local.stage}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn

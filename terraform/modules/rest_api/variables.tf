@@ -53,7 +53,7 @@ variable "burst" {
 variable "log_retention_days" {
   description = "Days that access logs are kept."
   type        = number
-  default     = 30
+  default     = 365
 }
 
 variable "kms_key_arn" {

@@ -13,9 +13,14 @@ class PowertoolsTelemetry:
     """Writes one log line per event and one metrics line per invocation."""
 
     def __init__(self, *, component: str) -> None:
-        """Name the function; `POWERTOOLS_*` and `LOG_LEVEL` variables are honoured."""
+        """Name the function; `POWERTOOLS_*` and `LOG_LEVEL` variables are honoured.
+
+        POWERTOOLS_METRICS_NAMESPACE keeps the metrics of two deployments in one account apart.
+        """
         self._logger = Logger(service=f"{SERVICE}-{component}")
-        self._metrics = Metrics(namespace=SERVICE, service=f"{SERVICE}-{component}")
+        self._metrics = Metrics(service=f"{SERVICE}-{component}")
+        # Given above, it would outrank the variable.
+        self._metrics.provider.namespace = self._metrics.provider.namespace or SERVICE
         # The pointer is followed in a thread, and Metrics goes through its own dictionaries.
         self._lock = threading.Lock()
         self._cold = True

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Run one Terraform command for an environment: run.sh dev apply
+# Says what is missing before anything begins. The state lies in S3; which bucket is told once.
+set -eu
+cd "$(dirname "$0")"
+
+stop() {
+    echo "make: $*" >&2
+    exit 1
+}
+
+environment=${1:-}
+shift || true
+[ -f "environments/$environment.tfvars" ] ||
+    stop "ENV is '$environment': there is no terraform/environments/$environment.tfvars." \
+        "Take ENV=dev or ENV=prod, or copy one of them under another name."
+command -v terraform >/dev/null ||
+    stop "this needs Terraform 1.10 or newer on the PATH: https://developer.hashicorp.com/terraform/install"
+
+# Modules, provider and the address of the state, an environment each.
+export TF_DATA_DIR="$PWD/../build/terraform/$environment" TF_IN_AUTOMATION=1
+if [ ! -f "$TF_DATA_DIR/terraform.tfstate" ]; then
+    [ -n "${STATE_BUCKET:-}" ] ||
+        stop "nothing is known of the state of '$environment' yet: add STATE_BUCKET=<bucket> once." \
+            "'make state-bucket STATE_BUCKET=<name>' makes one."
+    terraform init -input=false \
+        -backend-config="bucket=$STATE_BUCKET" \
+        -backend-config="key=regroup/$environment.tfstate" \
+        -backend-config="region=${STATE_REGION:-ap-northeast-1}" >&2
+fi
+
+case ${1:-} in
+plan | apply | destroy)
+    if [ "$1" != destroy ] && [ ! -f ../build/package/package.json ]; then
+        stop "the zips are not built: run 'make package'."
+    fi
+    command=$1
+    shift
+    exec terraform "$command" -var-file="environments/$environment.tfvars" "$@"
+    ;;
+*)
+    exec terraform "$@"
+    ;;
+esac

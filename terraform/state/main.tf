@@ -1,0 +1,13 @@
+# The bucket of Terraform's own state, made once an account: `make state-bucket STATE_BUCKET=<name>`.
+# Its own state is a local file, which may be lost: the bucket is then imported, or left as it is.
+
+provider "aws" {
+  region = var.region
+}
+
+module "bucket" {
+  source = "../modules/private_bucket"
+
+  bucket            = var.bucket
+  old_versions_days = 365
+}

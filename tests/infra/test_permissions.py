@@ -1,0 +1,86 @@
+"""Each function may do what it was seen to need, and nothing else."""
+
+import pytest
+
+from tests.infra.cycle import Cycle
+from tests.infra.iam import Request, applies, is_allowed
+from tests.infra.permissions import BEGIN, END, FUNCTIONS, README, grants, needs, table, written
+from tests.local.aws import ACCOUNT_ID, REGION
+
+
+def statements(cycle: Cycle, role: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = cycle.built.roles[f"{cycle.outputs['name']}-{role}"][
+        "statements"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_allows_all_that_its_function_needs(cycle: Cycle, function: str) -> None:
+    allowed = statements(cycle, function)
+
+    refused = [need for need in needs(cycle, function) if not is_allowed(allowed, need.request)]
+
+    assert refused == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_allows_nothing_that_its_function_does_not_need(cycle: Cycle, function: str) -> None:
+    known = [need.request for need in needs(cycle, function)]
+
+    unused = [
+        (action, resource)
+        for action, resource, statement in grants(statements(cycle, function))
+        if not any(applies(statement, request) for request in known)
+    ]
+
+    assert unused == []
+
+
+ROUTER = f"arn:aws:s3:::regroup-local-artifacts-{ACCOUNT_ID}/regroup"
+POINTER, MANIFEST = f"{ROUTER}/pointer.json", f"{ROUTER}/artifacts/x/manifest.json"
+SAMPLE = f"arn:aws:s3:::regroup-local-samples-{ACCOUNT_ID}/interactions/x"
+KEYS = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/regroup-local-keys"
+ASK = "bedrock:InvokeModelWithResponseStream"
+HAIKU = f"arn:aws:bedrock:{REGION}::foundation-model/anthropic.claude-haiku-5-5"
+OPUS = f"arn:aws:bedrock:{REGION}::foundation-model/anthropic.claude-opus-5-5"
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "resource"),
+    [
+        ("classifier", "s3:PutObject", POINTER),
+        ("classifier", "s3:PutObject", MANIFEST),
+        ("classifier", "s3:GetObject", SAMPLE),
+        ("classifier", "dynamodb:PutItem", KEYS),
+        ("classifier", "dynamodb:Scan", KEYS),
+        ("classifier", ASK, HAIKU),
+        ("classifier", ASK, OPUS),
+        ("authorizer", "dynamodb:UpdateItem", KEYS),
+        ("collector", "s3:GetObject", SAMPLE),
+        ("collector", "s3:PutObject", POINTER),
+        ("collector", ASK, HAIKU),
+        ("publisher", ASK, HAIKU),
+        ("publisher", "s3:DeleteObject", POINTER),
+    ],
+)
+def test_a_role_may_not(cycle: Cycle, role: str, action: str, resource: str) -> None:
+    """A model is asked through its profile alone, never by its own name."""
+    assert not is_allowed(statements(cycle, role), Request(action, resource))
+
+
+def test_the_publisher_writes_the_pointer(cycle: Cycle) -> None:
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert is_allowed(statements(cycle, "publisher"), Request(action, POINTER))
+
+
+def test_the_table_in_the_document_is_what_was_seen(cycle: Cycle) -> None:
+    text = README.read_text()
+
+    assert written(text, table(cycle)) == text, "run `make permissions`"
+
+
+def test_a_document_without_a_place_for_the_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="permissions"):
+        written("nothing", "| a |")
+    assert written(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"

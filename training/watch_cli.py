@@ -1,0 +1,388 @@
+"""For who runs a deployment: does it work, what did it just do, and how good are its answers."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from heapq import nlargest
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from regroup.adapters.cloudwatch_logs import CloudWatchLogs, LogEvent
+from regroup.adapters.dynamodb_keys import DynamoKeyStore
+from regroup.domain.budget import Budget
+from regroup.domain.keys import new_key
+from regroup.errors import ConfigurationError, StoreError
+from regroup.ports import Clock
+from training.http_transport import http_transport
+from training.smoke import Check, Result, Transport, World, smoke
+
+_KEY_SECONDS = 3_600
+_KEY_USD_MICROS = 100_000
+"""The smoke test's key may cost 0.10 USD a day."""
+_SECRET_BYTES, _CANARY_BYTES = 32, 8
+_SKEW_SECONDS = 300
+"""By so much the clock here may be ahead of the functions'."""
+
+_MOST_LINES = 200
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_WORD = re.compile(r"[a-z_]{1,40}", re.ASCII)
+_PLUMBING = frozenset(
+    {"at", "correlation_id", "event", "level", "location", "message", "schema", "service"}
+    | {"timestamp", "xray_trace_id"}
+)
+"""Fields that every line has and that say nothing of what happened."""
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?(?:[eE]-?[0-9]{1,3})?", re.ASCII)
+
+# Typer reads no `type` statements: it would show this option without help.
+GroupOption = Annotated[
+    str,
+    typer.Option(help="The classifier's log group: Terraform's output log_groups, classifier."),
+]
+
+watch_app = typer.Typer()
+console = Console()
+remarks = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A saved query of Logs Insights."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the commands ask of the world."""
+
+    keys: Callable[[str], DynamoKeyStore] = DynamoKeyStore.connect
+    logs: Callable[[], CloudWatchLogs] = CloudWatchLogs.connect
+    transport: Callable[[str], Transport] = http_transport
+    clock: Clock = Clock(wall=time.time, monotonic=time.monotonic)  # noqa: RUF009 (it is frozen)
+    sleep: Callable[[float], None] = time.sleep
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    zone: tzinfo | None = None
+    """Whose times are shown; None: this machine's."""
+
+
+@watch_app.command(name="smoke")
+def smoke_command(
+    context: typer.Context,
+    url: Annotated[str, typer.Option(help="Where the API is served: Terraform's output api_url.")],
+    keys_table: Annotated[str, typer.Option(help="Terraform's output keys_table.")],
+    log_group: GroupOption,
+    model: Annotated[str, typer.Option(help="As a client would name it.")] = "regroup",
+) -> None:
+    """Ask a deployment a few questions with a key of its own, and look for the line in its log.
+
+    It costs less than a cent. The key holds an hour at most and is revoked at the end.
+
+    The status is 0 where no check fails.
+    """
+    watch = context.ensure_object(Watch)
+    send, logs, keys = watch.transport(url), watch.logs(), watch.keys(keys_table)
+    began = watch.clock.wall()
+    token, key_id, record = new_key(
+        watch.random_bytes,
+        expires_at=int(began) + _KEY_SECONDS,
+        note="smoke",
+        budget=Budget(usd_micros=_KEY_USD_MICROS),
+    )
+
+    def search(pattern: str) -> Iterator[str]:
+        found = logs.search(log_group, pattern, since=began - _SKEW_SECONDS)
+        return (one.message for one in found)
+
+    world = World(send, search, watch.clock, watch.sleep)
+    checks: list[Check] = []
+    try:
+        with _naming(keys_table):
+            keys.put(key_id, record)
+        with remarks.status(f"asking {url}, then waiting for its log"):
+            checks += smoke(
+                world,
+                token=token,
+                wrong_token=f"rg-{key_id}-{watch.random_bytes(_SECRET_BYTES).hex()}",
+                model=model,
+                canary=f"canary{watch.random_bytes(_CANARY_BYTES).hex()}",
+            )
+    finally:
+        checks.append(_revoked(keys, key_id, keys_table))
+        show_checks(checks)
+    if any(one.result is Result.FAILED for one in checks):
+        raise typer.Exit(1)
+
+
+def show_checks(checks: Sequence[Check]) -> None:
+    """Print a row for each check, and below what is to be done about those that failed."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("what", "result", "saw"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("ms", justify="right", no_wrap=True)
+    for one in checks:
+        took = "" if one.ms is None else f"{one.ms:,.0f}"
+        table.add_row(*_texts((one.what, one.result, one.saw, took)))
+    _show(table)
+    failed = [one for one in checks if one.result is Result.FAILED]
+    for one in failed:
+        _say(f"{one.what}: {one.cure}")
+    made = sum(one.result is not Result.NOT_MADE for one in checks)
+    _say(f"{made - len(failed)} of {len(checks)} checks are ok, {len(failed)} failed")
+
+
+@watch_app.command(name="logs")
+def logs_command(
+    context: typer.Context,
+    log_group: GroupOption,
+    since: Annotated[str, typer.Option(help="How far back: 30s, 15m, 2h or 1d.")] = "15m",
+    event: Annotated[
+        str, typer.Option(help="Such as decision, refused, reward_scored or started.")
+    ] = "decision",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
+) -> None:
+    """Show the newest lines of the functions' log, the newest last."""
+    watch = context.ensure_object(Watch)
+    began = watch.clock.wall() - _seconds(since)
+    if not _WORD.fullmatch(event):
+        raise ConfigurationError(f"--event is {event!r}: give one word, such as decision")
+    found = watch.logs().search(log_group, f'{{ $.event = "{event}" }}', since=began)
+    lines, others = _newest(found, event)
+    if not lines:
+        _remark(
+            f"no {event} line in {since}: nothing was asked, or --log-group names another"
+            " function's log; a line takes some seconds to arrive, and --since looks further back"
+        )
+        return
+    if others:
+        _remark(f"{others:,} older lines are left out: give a shorter --since to see them all")
+    if as_json:
+        for raw, _ in lines:
+            typer.echo(raw.message)
+        return
+    rows = [fields for _, fields in lines]
+    _show(_decisions(rows, watch.zone) if event == "decision" else _others(rows, watch.zone))
+
+
+def _newest(
+    events: Iterable[LogEvent], event: str
+) -> tuple[list[tuple[LogEvent, dict[str, Any]]], int]:
+    """Return the newest lines of an event, the newest last, and how many older ones there are."""
+    total = 0
+
+    def parsed() -> Iterator[tuple[LogEvent, dict[str, Any]]]:
+        nonlocal total
+        for one in events:
+            fields = _fields(one.message)
+            if fields.get("event") == event:
+                total += 1
+                # CloudWatch's time is when it was read from the function's output.
+                yield one, {**fields, "at": _number_or(fields.get("at"), one.at)}
+
+    newest = nlargest(_MOST_LINES, parsed(), key=lambda found: found[1]["at"])
+    return newest[::-1], total - len(newest)
+
+
+def _number_or(value: object, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _fields(message: str) -> dict[str, Any]:
+    try:
+        found = json.loads(message)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _decisions(lines: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in ("time", "status", "model", "reason"):
+        table.add_column(head, no_wrap=True)
+    for head in ("ms", "USD", "fallbacks"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("decision id", no_wrap=True)
+    for line in lines:
+        cells = (
+            _time(line["at"], zone),
+            "dry run" if line.get("dry_run") else line.get("status"),
+            line.get("routed_model"),
+            line.get("reason"),
+            _figure(line.get("latency_ms"), ",.0f"),
+            _figure(line.get("cost_usd"), ".6f"),
+            line.get("fallbacks"),
+            line.get("decision_id"),
+        )
+        table.add_row(*_texts(cells))
+    return table
+
+
+def _others(lines: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    table.add_column("line", no_wrap=True)
+    for line in lines:
+        said = (f"{name}={json.dumps(value)}" for name, value in line.items() if _tells(name))
+        table.add_row(*_texts((_time(line["at"], zone), " ".join(said))))
+    return table
+
+
+def _tells(name: str) -> bool:
+    return name not in _PLUMBING
+
+
+@watch_app.command(name="queries")
+def queries_command(
+    context: typer.Context,
+    log_group: GroupOption,
+    name: Annotated[
+        str | None, typer.Option(help="Only this one, such as routing-accuracy. Default: all.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="How far back.")] = 7,
+    folder: Annotated[Path, typer.Option(help="Where the *.cwli files lie.")] = Path(
+        "terraform/queries"
+    ),
+) -> None:
+    """Run the saved queries over the functions' log: what, who, how much and how good.
+
+    `--name routing-accuracy` once a week shows how good the answers are.
+    """
+    watch = context.ensure_object(Watch)
+    wanted, logs = read_queries(folder, name), watch.logs()
+    until = watch.clock.wall()
+    since = until - days * _UNIT_SECONDS["d"]
+    for number, query in enumerate(wanted):
+        with remarks.status(query.name):
+            rows = logs.query(log_group, query.text, since=since, until=until)
+        if number:
+            _say("")
+        _say(f"{query.name}: {query.title}")
+        if rows:
+            _show(_result(rows, watch.zone))
+        else:
+            _say(f"  no rows in {days} days: {_why_empty(query)}")
+
+
+def read_queries(folder: Path, name: str | None = None) -> list[Query]:
+    """Return the saved queries of a folder by name, or the one that is named.
+
+    Raises:
+        ConfigurationError: there is none, or not the one.
+    """
+    found = [_read_query(path) for path in sorted(folder.glob("*.cwli"))]
+    if not found:
+        raise ConfigurationError(
+            f"no *.cwli file lies in {folder}: give --folder, or run this in the repository"
+        )
+    if name is None:
+        return found
+    wanted = [one for one in found if one.name == name]
+    if not wanted:
+        names = ", ".join(one.name for one in found)
+        raise ConfigurationError(f"there is no query {name!r}: there are {names}")
+    return wanted
+
+
+def _read_query(path: Path) -> Query:
+    text = path.read_text(encoding="utf-8").strip()
+    first = text.partition("\n")[0]
+    title = first.removeprefix("#").strip() if first.startswith("#") else path.stem
+    return Query(path.stem, title, text)
+
+
+def _why_empty(query: Query) -> str:
+    if "reward_scored" in query.text:
+        return "no feedback has come yet; POST /v1/feedback judges an answer"
+    return "nothing was asked, or nothing of this kind happened"
+
+
+def _result(rows: Sequence[Mapping[str, str]], zone: tzinfo | None) -> Table:
+    table = Table(box=None, pad_edge=False)
+    # A row has no cell where its line had no such field.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        numbers = all(_NUMBER.fullmatch(row.get(name) or "0") for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*_texts(_cell(name, row.get(name, ""), zone) for name in names))
+    return table
+
+
+def _cell(name: str, text: str, zone: tzinfo | None) -> str:
+    if not _NUMBER.fullmatch(text):
+        return text
+    if name == "at" or name.endswith("_at"):
+        return _time(float(text), zone)
+    return f"{float(text):,.6f}".rstrip("0").rstrip(".")
+
+
+def _time(at: object, zone: tzinfo | None) -> str:
+    try:
+        moment = datetime.fromtimestamp(float(str(at)), UTC).astimezone(zone)
+    except (ValueError, OverflowError, OSError):
+        return str(at)
+    return moment.isoformat(" ", "seconds")
+
+
+def _figure(value: object, how: str) -> str:
+    return format(value, how) if isinstance(value, int | float) else ""
+
+
+def _seconds(span: str) -> int:
+    if (match := _SPAN.fullmatch(span)) is None:
+        raise ConfigurationError(f"--since is {span!r}: give a number and s, m, h or d, as in 15m")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def _revoked(keys: DynamoKeyStore, key_id: str, table: str) -> Check:
+    what = "the key is revoked"
+    try:
+        known = keys.revoke(key_id)
+    except StoreError as error:
+        cure = f"it holds for an hour at most: regroup keys revoke {key_id} --table {table}"
+        return Check(what, Result.FAILED, str(error), cure=cure)
+    return Check(what, Result.OK, key_id if known else "there is none")
+
+
+@contextmanager
+def _naming(table: str) -> Iterator[None]:
+    """Say of which table an error speaks, and what kind of error it was."""
+    try:
+        yield
+    except StoreError as error:
+        cause = type(error.__cause__).__name__
+        raise StoreError(f"{error} (table {table}, {cause})") from error
+
+
+def _texts(cells: Iterable[object]) -> Iterator[Text]:
+    for cell in cells:
+        text = "" if cell is None else str(cell)
+        # Others may have written it: nothing in it may steer the terminal.
+        yield Text("".join(one if one.isprintable() else "?" for one in text))
+
+
+def _show(table: Table) -> None:
+    """Print a table with whole lines; a narrow terminal breaks them itself and loses nothing."""
+    endless = console.options.update(max_width=10**6)
+    wide = console.measure(table, options=endless).maximum
+    Console(width=wide).print(table, crop=False)
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _remark(sentence: str) -> None:
+    remarks.print(sentence, highlight=False, markup=False, soft_wrap=True)
