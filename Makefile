@@ -17,6 +17,7 @@ ENV ?= dev
 BUDGET_USD ?= 2
 TERRAFORM = bash terraform/run.sh $(ENV)
 OUTPUT = "$$($(TERRAFORM) output -raw $(1))"
+DEPLOYED = $(TERRAFORM) output -raw region >/dev/null
 export STATE_BUCKET STATE_REGION
 
 # What a shell leaves behind must not reach an AWS account or a model hub from a test.
@@ -172,19 +173,19 @@ deploy: package ## Build or change the deployment, after a look at the plan (nee
 	@$(TERRAFORM) apply $(if $(filter 1,$(YES)),-auto-approve)
 
 doctor: $(READY) ## Ask each model of the deployment, and say what cures those that refuse (needs a deployment)
-	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup doctor --catalog $(call OUTPUT,catalog_uri) $(if $(RESIDENCY),--residency $(RESIDENCY))
+	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup doctor --catalog $(call OUTPUT,catalog_uri) $(if $(RESIDENCY),--residency $(RESIDENCY))
 
 bootstrap: $(READY) ## Learn and publish the first router for at most BUDGET_USD=2 (needs a deployment)
-	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup bootstrap --catalog $(call OUTPUT,catalog_uri) --to $(call OUTPUT,pointer_uri) --publisher-role $(call OUTPUT,publisher_role_arn) --budget-usd $(BUDGET_USD) $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(filter 1,$(YES)),--yes)
+	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup bootstrap --catalog $(call OUTPUT,catalog_uri) --to $(call OUTPUT,pointer_uri) --publisher-role $(call OUTPUT,publisher_role_arn) --budget-usd $(BUDGET_USD) $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(filter 1,$(YES)),--yes)
 
 smoke: $(READY) ## Ask the deployment a few questions and look for the line in its log (needs a deployment; MODEL=regroup)
-	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup smoke --url $(call OUTPUT,api_url) --keys-table $(call OUTPUT,keys_table) --log-group $(call OUTPUT,classifier_log_group) $(if $(MODEL),--model $(MODEL))
+	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup smoke --url $(call OUTPUT,api_url) --keys-table $(call OUTPUT,keys_table) --log-group $(call OUTPUT,classifier_log_group) $(if $(MODEL),--model $(MODEL))
 
 logs: $(READY) ## Show the newest decisions of the deployment (needs a deployment; SINCE=15m EVENT=decision)
-	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup logs --log-group $(call OUTPUT,classifier_log_group) $(if $(SINCE),--since $(SINCE)) $(if $(EVENT),--event $(EVENT))
+	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup logs --log-group $(call OUTPUT,classifier_log_group) $(if $(SINCE),--since $(SINCE)) $(if $(EVENT),--event $(EVENT))
 
 queries: $(READY) ## Run the saved queries over the deployment's log (needs a deployment; NAME=routing-accuracy DAYS=7)
-	@AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup queries --log-group $(call OUTPUT,classifier_log_group) $(if $(NAME),--name $(NAME)) $(if $(DAYS),--days $(DAYS))
+	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup queries --log-group $(call OUTPUT,classifier_log_group) $(if $(NAME),--name $(NAME)) $(if $(DAYS),--days $(DAYS))
 
 destroy: ## Take the deployment away, after a look at the plan (needs a deployment; YES=1 does not ask)
 	@$(TERRAFORM) destroy $(if $(filter 1,$(YES)),-auto-approve)

@@ -43,6 +43,7 @@ module "authorizer" {
 
   bucket             = module.artifact_store.bucket
   alarm_topic_arns   = [module.observability.topic_arn]
+  alarm_errors       = null # a refused key is an error to Lambda; one that cannot be checked is a 5xx of the API
   log_retention_days = var.log_retention_days
   kms_key_arn        = local.kms_key_arn
 }
@@ -186,6 +187,7 @@ module "cost" {
   candidates            = var.candidates
   monthly_usd           = var.monthly_budget_usd
   candidate_monthly_usd = var.candidate_monthly_budget_usd
+  anomaly_detection     = var.anomaly_detection
   topic_arn             = module.observability.topic_arn
 }
 

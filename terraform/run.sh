@@ -19,26 +19,42 @@ command -v terraform >/dev/null ||
 
 # Modules, provider and the address of the state, an environment each.
 export TF_DATA_DIR="$PWD/../build/terraform/$environment" TF_IN_AUTOMATION=1
-if [ ! -f "$TF_DATA_DIR/terraform.tfstate" ]; then
-    [ -n "${STATE_BUCKET:-}" ] ||
-        stop "nothing is known of the state of '$environment' yet: add STATE_BUCKET=<bucket> once." \
-            "'make state-bucket STATE_BUCKET=<name>' makes one."
-    terraform init -input=false \
-        -backend-config="bucket=$STATE_BUCKET" \
-        -backend-config="key=regroup/$environment.tfstate" \
-        -backend-config="region=${STATE_REGION:-ap-northeast-1}" >&2
+known="$TF_DATA_DIR/terraform.tfstate"
+if [ ! -f "$known" ] && [ -z "${STATE_BUCKET:-}" ]; then
+    stop "nothing is known of the state of '$environment' yet: add STATE_BUCKET=<bucket> once." \
+        "'make state-bucket STATE_BUCKET=<name>' makes one."
 fi
+
+initialise() {
+    # The address of the state is told once; modules may be new after every upgrade.
+    if [ -f "$known" ]; then
+        terraform init -input=false >/dev/null
+    else
+        terraform init -input=false \
+            -backend-config="bucket=$STATE_BUCKET" \
+            -backend-config="key=regroup/$environment.tfstate" \
+            -backend-config="region=${STATE_REGION:-ap-northeast-1}" >&2
+    fi
+}
 
 case ${1:-} in
 plan | apply | destroy)
     if [ "$1" != destroy ] && [ ! -f ../build/package/package.json ]; then
         stop "the zips are not built: run 'make package'."
     fi
+    initialise
     command=$1
     shift
     exec terraform "$command" -var-file="environments/$environment.tfvars" "$@"
     ;;
+output)
+    [ -f "$known" ] || initialise
+    shift
+    terraform output "$@" 2>/dev/null ||
+        stop "nothing is deployed as '$environment' yet: run 'make deploy ENV=$environment'."
+    ;;
 *)
+    [ -f "$known" ] || initialise
     exec terraform "$@"
     ;;
 esac

@@ -386,6 +386,12 @@ variable "candidate_monthly_budget_usd" {
   }
 }
 
+variable "anomaly_detection" {
+  description = "Whether Cost Anomaly Detection watches the deployment; a member account of an organization may not set it up by tag."
+  type        = bool
+  default     = false
+}
+
 variable "log_retention_days" {
   description = "Days that logs are kept; decision lines hold no prompts."
   type        = number

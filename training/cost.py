@@ -97,7 +97,7 @@ class Deployment:
     kms_users: int = 10
     """Each function with each table, bucket and queue; it asks for a data key at most once in five
     minutes."""
-    alarms: int = 13
+    alarms: int = 12
     """Each metric that an alarm looks at is one: an alarm on a rate of two metrics counts twice."""
     custom_metrics: int = 10
     """Each name with each value of its dimensions is one, in the hours in which it is written:
@@ -107,7 +107,7 @@ class Deployment:
     """The deployment's and one for each candidate."""
     anomaly_monitors: int = 1
     log_groups: int = 5
-    log_retention_days: int = 90
+    log_retention_days: int = 365
     sample_retention_days: int = 90
     queue_pollers: int = 5
     """Lambda polls the queue of a function with so many calls at once, messages or none."""

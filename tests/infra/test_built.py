@@ -19,7 +19,6 @@ ALARMS = {
     "classifier-errors": 1,
     "classifier-throttles": 1,
     "classifier-slow": 25_000,
-    "authorizer-errors": 1,
     "authorizer-throttles": 1,
     "collector-errors": 1,
     "collector-throttles": 1,

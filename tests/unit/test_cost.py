@@ -121,7 +121,7 @@ def test_a_price_that_rises_makes_a_line_dearer(name: str) -> None:
         ("DynamoDB, writes", 4.8 * 0.715e-6),
         ("DynamoDB, reads", 3 * 0.1425e-6),
         ("logs, written", 4e-6 * 0.76),
-        ("logs, kept", 3 * 4e-6 * 0.033),
+        ("logs, kept", 365 / 30 * 4e-6 * 0.033),
         ("logs, read", 80e-6 * 0.0076),
         ("data transfer", 4e-6 * 0.114),
     ],
@@ -395,3 +395,19 @@ def test_other_wrong_input_is_told_with_what_to_give(
         arguments = (*arguments, "--catalog", str(TERRAFORM / "catalog.json"))
     with pytest.raises(ConfigurationError, match=f"^{message}"):
         run(*arguments)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ja.md"])
+def test_the_readme_shows_what_the_command_prints(readme: str) -> None:
+    text = (TERRAFORM.parent / readme).read_text()
+    parts: list[set[Section]] = [
+        {Section.STANDING},
+        {Section.REQUESTS},
+        {Section.MODELS},
+        {Section.REWARD},
+    ]
+    for sections in parts:
+        amounts = [f"{total_usd(SMALL, n, sections):.2f}" for n in (3_000, 30_000, 300_000)]
+        assert f"| {' | '.join(amounts)} |" in text, sections
+    totals = [f"**{total_usd(SMALL, n):.2f}**" for n in (3_000, 30_000, 300_000)]
+    assert f"| {' | '.join(totals)} |" in text

@@ -50,6 +50,8 @@ resource "aws_budgets_budget" "this" {
 }
 
 resource "aws_ce_anomaly_monitor" "this" {
+  count = var.anomaly_detection ? 1 : 0
+
   name         = var.name
   monitor_type = "CUSTOM"
 
@@ -68,9 +70,11 @@ resource "aws_ce_anomaly_monitor" "this" {
 }
 
 resource "aws_ce_anomaly_subscription" "this" {
+  count = var.anomaly_detection ? 1 : 0
+
   name             = var.name
   frequency        = "IMMEDIATE"
-  monitor_arn_list = [aws_ce_anomaly_monitor.this.arn]
+  monitor_arn_list = [aws_ce_anomaly_monitor.this[0].arn]
 
   subscriber {
     type    = "SNS"

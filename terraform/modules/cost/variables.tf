@@ -29,6 +29,12 @@ variable "candidate_monthly_usd" {
   }
 }
 
+variable "anomaly_detection" {
+  description = "Whether Cost Anomaly Detection watches the deployment's tag."
+  type        = bool
+  default     = false
+}
+
 variable "anomaly_usd" {
   description = "An unusual cost of so much is told at once."
   type        = number

@@ -156,7 +156,7 @@ variable "alarm_topic_arns" {
 }
 
 variable "alarm_errors" {
-  description = "Failed invocations in five minutes that raise the alarm."
+  description = "Failed invocations in five minutes that raise the alarm; null for none."
   type        = number
   default     = 1
 }
