@@ -133,7 +133,7 @@ def table(cycle: Cycle) -> str:
                     place = _plain(resource, cycle.outputs["name"])
                     rows.setdefault((function, action, place), {})[need.why] = None
     lines = [
-        f"| {function} | `{action}` | {place} | {'; '.join(why)} |"
+        f"| {function} | `{action}` | {place} | {'; '.join(sorted(why))} |"
         for (function, action, place), why in sorted(rows.items())
     ]
     return "\n".join(["| function | may | on | because |", "|---|---|---|---|", *lines])

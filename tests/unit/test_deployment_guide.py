@@ -63,7 +63,7 @@ def variables(path: str) -> dict[str, str | None]:
     return found
 
 
-def _given(threshold: str, body: str, defaults: Mapping[str, str]) -> str:
+def _given(threshold: str, body: str, defaults: Mapping[str, str | None]) -> str | None:
     """Return what a module's call gives for a threshold, else its default."""
     name = threshold.removeprefix("var.")
     given = re.search(rf"^  {name} += (\S+)", body, re.MULTILINE)
