@@ -15,6 +15,7 @@ CHECKOV := .venv-checkov/.ready
 # Which deployment: terraform/environments/$(ENV).tfvars.
 ENV ?= dev
 BUDGET_USD ?= 2
+CATALOG ?= terraform/catalog.json
 TERRAFORM = bash terraform/run.sh $(ENV)
 OUTPUT = "$$($(TERRAFORM) output -raw $(1))"
 DEPLOYED = $(TERRAFORM) output -raw region >/dev/null
@@ -159,17 +160,19 @@ permissions: $(READY) package ## Write what each function may do into terraform/
 preflight doctor bootstrap smoke logs queries deploy plan destroy state-bucket: export AWS_EC2_METADATA_DISABLED := false
 
 preflight: $(READY) ## Ask each model on Bedrock before anything is deployed (needs AWS credentials; CANDIDATES=haiku,sonnet RESIDENCY=jp)
-	@$(BIN)/regroup doctor --catalog terraform/catalog.json $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(RESIDENCY),--residency $(RESIDENCY))
+	@$(BIN)/regroup doctor --catalog $(CATALOG) $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(RESIDENCY),--residency $(RESIDENCY))
 
 state-bucket: ## Make the S3 bucket of Terraform's state, once an account (needs terraform, AWS credentials and STATE_BUCKET=name)
-	@[ -n "$(STATE_BUCKET)" ] || { echo "make: give STATE_BUCKET=<name>, unique in the world" >&2; exit 1; }
-	terraform -chdir=terraform/state init -input=false
-	terraform -chdir=terraform/state apply -var bucket=$(STATE_BUCKET) -var region=$(or $(STATE_REGION),ap-northeast-1)
+	@bash terraform/run.sh state-bucket
 
-plan: package ## Show what a deploy would change (needs terraform, AWS credentials; ENV=dev, the first time STATE_BUCKET=name)
+plan: ## Show what a deploy would change (needs terraform, AWS credentials; ENV=dev, the first time STATE_BUCKET=name)
+	@$(TERRAFORM) check
+	@$(MAKE) --no-print-directory package
 	@$(TERRAFORM) plan
 
-deploy: package ## Build or change the deployment, after a look at the plan (needs terraform, AWS credentials; ENV=dev, YES=1 does not ask)
+deploy: ## Build or change the deployment, after a look at the plan (needs terraform, AWS credentials; ENV=dev, YES=1 does not ask)
+	@$(TERRAFORM) check
+	@$(MAKE) --no-print-directory package
 	@$(TERRAFORM) apply $(if $(filter 1,$(YES)),-auto-approve)
 
 doctor: $(READY) ## Ask each model of the deployment, and say what cures those that refuse (needs a deployment)

@@ -75,6 +75,11 @@ output "dashboard_url" {
   value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards:name=${module.observability.dashboard_name}"
 }
 
+output "may_be_destroyed" {
+  description = "Whether what was applied lets `make destroy` go through to the end."
+  value       = var.force_destroy && !var.deletion_protection
+}
+
 output "alerts_topic_arn" {
   description = "The topic of alarms and budgets."
   value       = module.observability.topic_arn

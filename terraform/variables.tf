@@ -12,12 +12,12 @@ variable "region" {
 }
 
 variable "name" {
-  description = "Name of the deployment; everything it makes is called after it."
+  description = "Name of the deployment, once in an account; everything it makes is called after it."
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.name))
-    error_message = "name must have 3 to 24 lower-case letters, digits and hyphens, and begin with a letter."
+    condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 24
+    error_message = "name must have 3 to 24 lower-case letters, digits and single hyphens, and begin with a letter."
   }
 }
 
@@ -404,7 +404,7 @@ variable "log_retention_days" {
 }
 
 variable "kms_key_arn" {
-  description = "A key of your own, with the statements of modules/encryption_key; null makes one."
+  description = "A key of your own, with the statements of modules/encryption_key, from the first apply on: what is there is not encrypted again. null makes one."
   type        = string
   default     = null
 

@@ -31,6 +31,7 @@ from training.prompts import generate, is_correct, write_prompts
 from training.release_cli import release_app
 from training.report import report_of
 from training.routers import AUTO, NOT_SERVED, ROUTERS
+from training.smoke_cli import smoke_app
 from training.tables import artifact_table, policy_table
 from training.train import train
 from training.watch_cli import watch_app
@@ -68,6 +69,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(release_app)
 app.add_typer(doctor_app)
 app.add_typer(bootstrap_app)
+app.add_typer(smoke_app)
 app.add_typer(watch_app)
 app.add_typer(keys_app, name="keys")
 app.command(name="cost")(cost_command)

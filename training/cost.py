@@ -105,7 +105,8 @@ class Deployment:
     dashboards: int = 1
     budgets: int = 4
     """The deployment's and one for each candidate."""
-    anomaly_monitors: int = 1
+    anomaly_monitors: int = 0
+    """`anomaly_detection` makes one; it costs nothing."""
     log_groups: int = 5
     log_retention_days: int = 365
     sample_retention_days: int = 90

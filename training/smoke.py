@@ -264,7 +264,7 @@ def check_log(world: World, decision_id: str, canary: str) -> Iterator[Check]:
         yield Check(arrives, Result.OK, "in the log group", ms)
     else:
         cure = (
-            "check --log-group (Terraform's output log_groups, classifier), and that the function's"
+            "check --log-group (Terraform's output classifier_log_group), and that the function's"
             " role may write to it"
         )
         yield Check(arrives, Result.FAILED, f"not within {LINE_SECONDS:.0f} s", ms, cure)

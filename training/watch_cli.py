@@ -1,11 +1,9 @@
-"""For who runs a deployment: does it work, what did it just do, and how good are its answers."""
+"""`regroup logs` and `queries`: what a deployment just did, and how good its answers are."""
 
 import json
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from heapq import nlargest
@@ -18,20 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regroup.adapters.cloudwatch_logs import CloudWatchLogs, LogEvent
-from regroup.adapters.dynamodb_keys import DynamoKeyStore
-from regroup.domain.budget import Budget
-from regroup.domain.keys import new_key
-from regroup.errors import ConfigurationError, StoreError
-from regroup.ports import Clock
-from training.http_transport import http_transport
-from training.smoke import Check, Result, Transport, World, smoke
-
-_KEY_SECONDS = 3_600
-_KEY_USD_MICROS = 100_000
-"""The smoke test's key may cost 0.10 USD a day."""
-_SECRET_BYTES, _CANARY_BYTES = 32, 8
-_SKEW_SECONDS = 300
-"""By so much the clock here may be ahead of the functions'."""
+from regroup.errors import ConfigurationError
 
 _MOST_LINES = 200
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -47,7 +32,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?(?:[eE]-?[0-9]{1,3})?", re.ASCI
 # Typer reads no `type` statements: it would show this option without help.
 GroupOption = Annotated[
     str,
-    typer.Option(help="The classifier's log group: Terraform's output log_groups, classifier."),
+    typer.Option(help="The classifier's log group: Terraform's output classifier_log_group."),
 ]
 
 watch_app = typer.Typer()
@@ -68,79 +53,10 @@ class Query:
 class Watch:
     """What the commands ask of the world."""
 
-    keys: Callable[[str], DynamoKeyStore] = DynamoKeyStore.connect
     logs: Callable[[], CloudWatchLogs] = CloudWatchLogs.connect
-    transport: Callable[[str], Transport] = http_transport
-    clock: Clock = Clock(wall=time.time, monotonic=time.monotonic)  # noqa: RUF009 (it is frozen)
-    sleep: Callable[[float], None] = time.sleep
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    now: Callable[[], float] = time.time
     zone: tzinfo | None = None
     """Whose times are shown; None: this machine's."""
-
-
-@watch_app.command(name="smoke")
-def smoke_command(
-    context: typer.Context,
-    url: Annotated[str, typer.Option(help="Where the API is served: Terraform's output api_url.")],
-    keys_table: Annotated[str, typer.Option(help="Terraform's output keys_table.")],
-    log_group: GroupOption,
-    model: Annotated[str, typer.Option(help="As a client would name it.")] = "regroup",
-) -> None:
-    """Ask a deployment a few questions with a key of its own, and look for the line in its log.
-
-    It costs less than a cent. The key holds an hour at most and is revoked at the end.
-
-    The status is 0 where no check fails.
-    """
-    watch = context.ensure_object(Watch)
-    send, logs, keys = watch.transport(url), watch.logs(), watch.keys(keys_table)
-    began = watch.clock.wall()
-    token, key_id, record = new_key(
-        watch.random_bytes,
-        expires_at=int(began) + _KEY_SECONDS,
-        note="smoke",
-        budget=Budget(usd_micros=_KEY_USD_MICROS),
-    )
-
-    def search(pattern: str) -> Iterator[str]:
-        found = logs.search(log_group, pattern, since=began - _SKEW_SECONDS)
-        return (one.message for one in found)
-
-    world = World(send, search, watch.clock, watch.sleep)
-    checks: list[Check] = []
-    try:
-        with _naming(keys_table):
-            keys.put(key_id, record)
-        with remarks.status(f"asking {url}, then waiting for its log"):
-            checks += smoke(
-                world,
-                token=token,
-                wrong_token=f"rg-{key_id}-{watch.random_bytes(_SECRET_BYTES).hex()}",
-                model=model,
-                canary=f"canary{watch.random_bytes(_CANARY_BYTES).hex()}",
-            )
-    finally:
-        checks.append(_revoked(keys, key_id, keys_table))
-        show_checks(checks)
-    if any(one.result is Result.FAILED for one in checks):
-        raise typer.Exit(1)
-
-
-def show_checks(checks: Sequence[Check]) -> None:
-    """Print a row for each check, and below what is to be done about those that failed."""
-    table = Table(box=None, pad_edge=False)
-    for head in ("what", "result", "saw"):
-        table.add_column(head, no_wrap=True)
-    table.add_column("ms", justify="right", no_wrap=True)
-    for one in checks:
-        took = "" if one.ms is None else f"{one.ms:,.0f}"
-        table.add_row(*_texts((one.what, one.result, one.saw, took)))
-    _show(table)
-    failed = [one for one in checks if one.result is Result.FAILED]
-    for one in failed:
-        _say(f"{one.what}: {one.cure}")
-    made = sum(one.result is not Result.NOT_MADE for one in checks)
-    _say(f"{made - len(failed)} of {len(checks)} checks are ok, {len(failed)} failed")
 
 
 @watch_app.command(name="logs")
@@ -155,7 +71,7 @@ def logs_command(
 ) -> None:
     """Show the newest lines of the functions' log, the newest last."""
     watch = context.ensure_object(Watch)
-    began = watch.clock.wall() - _seconds(since)
+    began = watch.now() - _seconds(since)
     if not _WORD.fullmatch(event):
         raise ConfigurationError(f"--event is {event!r}: give one word, such as decision")
     found = watch.logs().search(log_group, f'{{ $.event = "{event}" }}', since=began)
@@ -261,7 +177,7 @@ def queries_command(
     """
     watch = context.ensure_object(Watch)
     wanted, logs = read_queries(folder, name), watch.logs()
-    until = watch.clock.wall()
+    until = watch.now()
     since = until - days * _UNIT_SECONDS["d"]
     for number, query in enumerate(wanted):
         with remarks.status(query.name):
@@ -344,26 +260,6 @@ def _seconds(span: str) -> int:
     if (match := _SPAN.fullmatch(span)) is None:
         raise ConfigurationError(f"--since is {span!r}: give a number and s, m, h or d, as in 15m")
     return int(match[1]) * _UNIT_SECONDS[match[2]]
-
-
-def _revoked(keys: DynamoKeyStore, key_id: str, table: str) -> Check:
-    what = "the key is revoked"
-    try:
-        known = keys.revoke(key_id)
-    except StoreError as error:
-        cure = f"it holds for an hour at most: regroup keys revoke {key_id} --table {table}"
-        return Check(what, Result.FAILED, str(error), cure=cure)
-    return Check(what, Result.OK, key_id if known else "there is none")
-
-
-@contextmanager
-def _naming(table: str) -> Iterator[None]:
-    """Say of which table an error speaks, and what kind of error it was."""
-    try:
-        yield
-    except StoreError as error:
-        cause = type(error.__cause__).__name__
-        raise StoreError(f"{error} (table {table}, {cause})") from error
 
 
 def _texts(cells: Iterable[object]) -> Iterator[Text]:

@@ -61,18 +61,22 @@ run "an_unusual_cost_is_told_at_once" {
     source = "./modules/cost"
   }
 
+  variables {
+    anomaly_detection = true
+  }
+
   assert {
-    condition     = jsondecode(aws_ce_anomaly_monitor.this.monitor_specification).Tags == { Key = "regroup-deployment", Values = ["demo"], MatchOptions = null }
+    condition     = jsondecode(aws_ce_anomaly_monitor.this[0].monitor_specification).Tags == { Key = "regroup-deployment", Values = ["demo"], MatchOptions = null }
     error_message = "The monitor must look at this deployment's costs."
   }
 
   assert {
-    condition     = aws_ce_anomaly_subscription.this.frequency == "IMMEDIATE" && one(aws_ce_anomaly_subscription.this.subscriber).type == "SNS" && one(aws_ce_anomaly_subscription.this.subscriber).address == var.topic_arn
+    condition     = aws_ce_anomaly_subscription.this[0].frequency == "IMMEDIATE" && one(aws_ce_anomaly_subscription.this[0].subscriber).type == "SNS" && one(aws_ce_anomaly_subscription.this[0].subscriber).address == var.topic_arn
     error_message = "The topic must hear of it at once."
   }
 
   assert {
-    condition     = aws_ce_anomaly_subscription.this.threshold_expression[0].dimension[0].key == "ANOMALY_TOTAL_IMPACT_ABSOLUTE" && aws_ce_anomaly_subscription.this.threshold_expression[0].dimension[0].values == toset(["10"])
+    condition     = aws_ce_anomaly_subscription.this[0].threshold_expression[0].dimension[0].key == "ANOMALY_TOTAL_IMPACT_ABSOLUTE" && aws_ce_anomaly_subscription.this[0].threshold_expression[0].dimension[0].values == toset(["10"])
     error_message = "Ten dollars out of the ordinary are told."
   }
 }
@@ -91,4 +95,17 @@ run "refuses_budgets_of_nothing" {
   }
 
   expect_failures = [var.monthly_usd, var.candidate_monthly_usd, var.anomaly_usd]
+}
+
+run "leaves_anomalies_alone_by_default" {
+  command = plan
+
+  module {
+    source = "./modules/cost"
+  }
+
+  assert {
+    condition     = length(aws_ce_anomaly_monitor.this) + length(aws_ce_anomaly_subscription.this) == 0
+    error_message = "A member account may not watch a tag, and its first apply would end there."
+  }
 }

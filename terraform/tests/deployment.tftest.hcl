@@ -51,10 +51,8 @@ run "needs_only_a_name_and_grants_no_more_than_it_uses" {
   }
 
   assert {
-    condition = alltrue(flatten([
-      for function in [module.classifier, module.collector, module.authorizer[0]] : length(function.alarm_arns) >= 2
-    ])) && length(module.classifier.alarm_arns) == 3
-    error_message = "Every function must have its alarms, and the classifier one on its duration."
+    condition     = [for function in [module.classifier, module.collector, module.authorizer[0]] : length(function.alarm_arns)] == [3, 2, 1]
+    error_message = "Every function must have its alarms, the classifier one on its duration, and the authorizer none on the keys it refuses."
   }
 
   assert {
@@ -413,4 +411,28 @@ run "refuses_a_default_that_residency_leaves_out" {
   }
 
   expect_failures = [var.default_candidate]
+}
+
+run "plans_for_the_models_of_the_source_article" {
+  command = plan
+
+  variables {
+    catalog    = "catalog-source-article.json"
+    candidates = ["llama3-70b"]
+  }
+
+  assert {
+    condition     = keys(module.candidates.profile_arns) == ["llama3-70b"]
+    error_message = "The second catalog must be deployable."
+  }
+}
+
+run "refuses_a_name_that_bedrock_would_refuse" {
+  command = plan
+
+  variables {
+    name = "re--group"
+  }
+
+  expect_failures = [var.name]
 }

@@ -81,13 +81,13 @@ run "rates_are_taken_of_enough_requests" {
   }
 
   assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.rate : name => [alarm.comparison_operator, tostring(alarm.threshold), tostring(alarm.evaluation_periods)] } == { error_rate = ["GreaterThanThreshold", "5", "2"], fallback_rate = ["GreaterThanThreshold", "20", "2"] }
-    error_message = "Ten minutes above 5 % errors or 20 % fallbacks must raise an alarm."
+    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.rate : name => [alarm.comparison_operator, tostring(alarm.threshold), tostring(alarm.evaluation_periods)] } == { error_rate = ["GreaterThanThreshold", "5", "1"], fallback_rate = ["GreaterThanThreshold", "20", "1"] }
+    error_message = "An hour above 5 % errors or 20 % fallbacks must raise an alarm."
   }
 
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.rate : one([for query in alarm.metric_query : query.expression if query.return_data == true]) == "IF(whole >= 10, 100 * FILL(part, 0) / whole, 0)"])
-    error_message = "One failure in three requests is no rate yet."
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.rate : one([for query in alarm.metric_query : query.expression if query.return_data == true]) == "IF(part >= 3, 100 * part / whole, 0)"]) && alltrue(flatten([for alarm in aws_cloudwatch_metric_alarm.rate : [for query in alarm.metric_query : query.metric[0].period == 3600 if length(query.metric) > 0]]))
+    error_message = "Three failures of an hour are a rate, at a few requests a day too; one is none."
   }
 
   assert {

@@ -105,7 +105,8 @@ def check(logs: CloudWatchLogs, *sentences: str, group: str = "g") -> None:
 
 def test_a_group_that_is_not_there_is_told_with_where_its_name_stands(aws: LoopbackAws) -> None:
     logs = CloudWatchLogs(aws.client("logs"))
-    check(logs, "no such log group", "output log_groups", "AWS_DEFAULT_REGION", group="nowhere")
+    where = "output classifier_log_group"
+    check(logs, "no such log group", where, "AWS_DEFAULT_REGION", group="nowhere")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -14,12 +14,13 @@ from regroup.domain.budget import Budget
 from regroup.domain.keys import new_key
 from tests.infra.built import Built, read_account
 from tests.infra.deployed import PATIENCE, DeployedFunctions, DeployedGateway, deliver, read_api
+from tests.infra.recorder import line_of
 from tests.infra.terraform import Change, Workplace
 from tests.local.aws import LoopbackAws
 from tests.local.bedrock import LoopbackBedrock
 from tests.local.converse import echo
 from tests.local.http_client import Reply, ask
-from training.publish import publish
+from training.publish import publish, status
 
 PROMPT = "What is 12 times 7? The password is canary-4711."
 """No log line may hold it."""
@@ -92,8 +93,11 @@ def run_cycle(folder: Path, artifact: Path) -> Cycle:
                 aws, bedrock, outputs, [one["name"] for one in rendered["candidates"]], folder
             )
             unpublished = client.use()
-            store, name = open_object(outputs["pointer_uri"], lambda: aws.client("s3"))
+            publisher = aws.client("s3")
+            publisher.meta.events.register("before-parameter-build", client.note_publishing)
+            store, name = open_object(outputs["pointer_uri"], lambda: publisher)
             publish(artifact, store, name, who="cycle", why="first")
+            status(store, name)
             after_publish = deployment.plan()
             published = client.use()
             before = store.read(name).content
@@ -174,6 +178,11 @@ class _Client:
             file.name: tuple(json.loads(line) for line in file.read_text().splitlines())
             for file in self._calls.iterdir()
         }
+
+    def note_publishing(self, params: dict[str, Any], model: Any, **_: object) -> None:
+        """Write down a call of whoever publishes, as the functions' calls are."""
+        with (self._calls / f"{self._outputs['name']}-publisher").open("a") as file:
+            file.write(line_of(params, model))
 
     def _round(self, gateway: DeployedGateway) -> dict[str, Reply]:
         key = f"Bearer {self._key}"

@@ -19,6 +19,7 @@ from tests.local.aws import ACCOUNT_ID, REGION
 README = Path(__file__).parents[2] / "terraform/README.md"
 BEGIN, END = "<!-- permissions: made by `make permissions` -->", "<!-- end of permissions -->"
 FUNCTIONS = ("authorizer", "classifier", "collector")
+ROLES = (*FUNCTIONS, "publisher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Need:
 
 
 def needs(cycle: Cycle, function: str) -> tuple[Need, ...]:
-    """Return all that a function was seen to need, and what Lambda and KMS need in its name."""
+    """Return all that a role was seen to need, and what Lambda and KMS need in its name."""
     name = f"{cycle.outputs['name']}-{function}"
     return tuple(dict.fromkeys(_needs(cycle, name)))
 
@@ -39,6 +40,8 @@ def _needs(cycle: Cycle, name: str) -> Iterator[Need]:
     (key_arn,) = cycle.built.keys
     for call in cycle.calls[name]:
         yield from _called(call, cycle, key_arn)
+    if name not in cycle.built.functions:
+        return
     group = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/{name}:*"
     for action in ("CreateLogStream", "PutLogEvents"):
         yield Need(Request(f"logs:{action}", group), "Lambda writes its log")
@@ -89,9 +92,13 @@ def _asked(profile_arn: str, why: str, cycle: Cycle) -> Iterator[Need]:
     (profile,) = (
         one for one in cycle.built.profiles.values() if one["inferenceProfileArn"] == profile_arn
     )
-    model = candidate["model_id"].partition(".")[2]
+    wraps = profile["models"][0]["modelArn"]
+    # A profile's id is the model's with a geography before it.
+    model = candidate["model_id"]
+    if ":inference-profile/" in wraps:
+        model = model.partition(".")[2]
     behind = [
-        profile["models"][0]["modelArn"],
+        wraps,
         *(
             f"arn:aws:bedrock:{one}::foundation-model/{model}"
             for one in candidate["destination_regions"]
@@ -124,7 +131,7 @@ def grants(statements: Iterable[Statement]) -> Iterator[tuple[str, str, Statemen
 def table(cycle: Cycle) -> str:
     """Return the table of what each function may do, and why it needs to."""
     rows: dict[tuple[str, str, str], dict[str, None]] = {}
-    for function in FUNCTIONS:
+    for function in ROLES:
         statements = cycle.built.roles[f"{cycle.outputs['name']}-{function}"]["statements"]
         known = needs(cycle, function)
         for action, resource, statement in grants(statements):
@@ -136,7 +143,7 @@ def table(cycle: Cycle) -> str:
         f"| {function} | `{action}` | {place} | {'; '.join(sorted(why))} |"
         for (function, action, place), why in sorted(rows.items())
     ]
-    return "\n".join(["| function | may | on | because |", "|---|---|---|---|", *lines])
+    return "\n".join(["| role | may | on | because |", "|---|---|---|---|", *lines])
 
 
 _IN_WORDS = {

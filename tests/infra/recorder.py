@@ -17,14 +17,19 @@ NAMES = ("Bucket", "Key", "TableName", "QueueUrl", "modelId")
 
 
 def record(params: dict[str, Any], model: Any, **_: object) -> None:
-    """Write down service, operation and what it is done to."""
+    """Write down a call."""
+    with Path(os.environ["RECORDED_CALLS"]).open("a") as file:
+        file.write(line_of(params, model))
+
+
+def line_of(params: dict[str, Any], model: Any) -> str:
+    """Return service, operation and what it is done to, as a line."""
     line = {
         "service": model.service_model.service_name,
         "operation": model.name,
         "on": {name: params[name] for name in NAMES if name in params},
     }
-    with Path(os.environ["RECORDED_CALLS"]).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    return json.dumps(line) + "\n"
 
 
 if __name__ == "__main__":

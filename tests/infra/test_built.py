@@ -107,6 +107,15 @@ def test_only_the_publisher_writes_a_router_and_only_on_a_condition(
     assert is_denied(cycle.built.buckets[bucket]["policy"]["Statement"], request) is denied
 
 
+def test_nobody_deletes_a_router(cycle: Cycle) -> None:
+    bucket = named(cycle, f"artifacts-{ACCOUNT_ID}")
+    policy = cycle.built.buckets[bucket]["policy"]["Statement"]
+
+    for key in ("regroup/pointer.json", "regroup/artifacts/x/heads.npz"):
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+            assert is_denied(policy, Request(action, f"arn:aws:s3:::{bucket}/{key}"))
+
+
 def test_the_key_serves_this_account_its_logs_and_its_alerts_and_rotates(cycle: Cycle) -> None:
     (key,) = cycle.built.keys.values()
 
@@ -188,10 +197,9 @@ def test_the_whole_and_every_candidate_have_a_budget_of_their_own_tag(cycle: Cyc
         name: [f"user:regroup-deployment${name}"],
         **{f"{name}-{one}": [f"user:regroup-candidate${name}/{one}"] for one in candidates},
     }
-    for one in candidates:
-        profile = cycle.built.profiles[f"{name}-{one}"]
-        assert profile["tags"]["regroup-candidate"] == f"{name}/{one}"
-        assert profile["tags"]["regroup-deployment"] == name
+    tagged = [one["tags"] for one in cycle.built.profiles.values()]
+    assert {one["regroup-candidate"] for one in tagged} == {f"{name}/{one}" for one in candidates}
+    assert {one["regroup-deployment"] for one in tagged} == {name}
 
 
 def test_a_budget_speaks_before_it_is_spent(cycle: Cycle) -> None:
@@ -268,6 +276,9 @@ def test_the_stage_logs_who_and_what_but_no_body_and_no_key(cycle: Cycle) -> Non
     assert "authorization" not in stage["accessLogSettings"]["format"].lower()
     assert not settings["dataTraceEnabled"]
     assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (50, 100)
+    # Nobody needs a key for it.
+    health = stage["methodSettings"]["healthz/GET"]
+    assert (health["throttlingRateLimit"], health["throttlingBurstLimit"]) == (2, 5)
 
 
 def test_no_role_may_anything_to_everything(cycle: Cycle) -> None:

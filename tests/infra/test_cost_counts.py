@@ -38,8 +38,8 @@ def test_what_is_paid_for_by_existing_is_counted(cycle: Cycle) -> None:
 
     assert len(built.keys) == COUNTED.kms_keys
     assert len(built.dashboards) == COUNTED.dashboards
-    assert len(built.anomaly_monitors) == COUNTED.anomaly_monitors
-    # Local has one candidate more than the default.
+    # Local has anomaly detection, and one candidate more than the default.
+    assert len(built.anomaly_monitors) == COUNTED.anomaly_monitors + 1
     assert len(built.budgets) == COUNTED.budgets + 1
 
 

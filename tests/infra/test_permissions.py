@@ -4,7 +4,7 @@ import pytest
 
 from tests.infra.cycle import Cycle
 from tests.infra.iam import Request, applies, is_allowed
-from tests.infra.permissions import BEGIN, END, FUNCTIONS, README, grants, needs, table, written
+from tests.infra.permissions import BEGIN, END, README, ROLES, grants, needs, table, written
 from tests.local.aws import ACCOUNT_ID, REGION
 
 
@@ -15,7 +15,7 @@ def statements(cycle: Cycle, role: str) -> list[dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ROLES)
 def test_a_role_allows_all_that_its_function_needs(cycle: Cycle, function: str) -> None:
     allowed = statements(cycle, function)
 
@@ -24,7 +24,7 @@ def test_a_role_allows_all_that_its_function_needs(cycle: Cycle, function: str) 
     assert refused == []
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ROLES)
 def test_a_role_allows_nothing_that_its_function_does_not_need(cycle: Cycle, function: str) -> None:
     known = [need.request for need in needs(cycle, function)]
 
@@ -67,11 +67,6 @@ OPUS = f"arn:aws:bedrock:{REGION}::foundation-model/anthropic.claude-opus-5-5"
 def test_a_role_may_not(cycle: Cycle, role: str, action: str, resource: str) -> None:
     """A model is asked through its profile alone, never by its own name."""
     assert not is_allowed(statements(cycle, role), Request(action, resource))
-
-
-def test_the_publisher_writes_the_pointer(cycle: Cycle) -> None:
-    for action in ("s3:GetObject", "s3:PutObject"):
-        assert is_allowed(statements(cycle, "publisher"), Request(action, POINTER))
 
 
 def test_the_table_in_the_document_is_what_was_seen(cycle: Cycle) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner, Result
 
 from regroup.adapters.cloudwatch_logs import CloudWatchLogs
@@ -14,6 +15,7 @@ from regroup.adapters.dynamodb_keys import DynamoKeyStore
 from tests.local.api_client import decisions, send
 from tests.local.stack import KEYS_TABLE, LocalStack
 from training.http_transport import http_transport
+from training.smoke_cli import Trial, smoke_app
 from training.watch_cli import Watch, watch_app
 
 _groups = count()
@@ -41,19 +43,22 @@ class Observed:
                 logGroupName=self.group, logStreamName="instance", logEvents=events
             )
 
-    def run(self, command: str, *words: str) -> Result:
-        watch = Watch(
+    def smoke(self, *words: str, keys_table: str = KEYS_TABLE) -> Result:
+        trial = Trial(
             keys=lambda table: DynamoKeyStore(table, self.stack.aws.client("dynamodb")),
             logs=lambda: CloudWatchLogs(self.logs),
             transport=http_transport,
             sleep=self.ship,
-            zone=UTC,
         )
-        arguments = [command, "--log-group", self.group, *words]
-        return CliRunner(env={"COLUMNS": "250"}).invoke(watch_app, arguments, obj=watch)
+        where = ["--url", self.stack.url, "--keys-table", keys_table, "--log-group", self.group]
+        return self._invoke(smoke_app, [*where, *words], trial)
 
-    def smoke(self, *words: str) -> Result:
-        return self.run("smoke", "--url", self.stack.url, "--keys-table", KEYS_TABLE, *words)
+    def read_log(self) -> Result:
+        watch = Watch(logs=lambda: CloudWatchLogs(self.logs), zone=UTC)
+        return self._invoke(watch_app, ["logs", "--log-group", self.group], watch)
+
+    def _invoke(self, app: Typer, words: list[str], world: Trial | Watch) -> Result:
+        return CliRunner(env={"COLUMNS": "250"}).invoke(app, words, obj=world)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,7 @@ def test_its_key_is_refused_afterwards(routed: LocalStack) -> None:
 def test_the_decision_that_it_found_is_the_one_that_logs_shows(routed: LocalStack) -> None:
     observed = Observed(routed)
     observed.smoke("--model", "haiku")
-    result = observed.run("logs")
+    result = observed.read_log()
 
     newest = decisions(routed)[-2]
     assert newest["routed_model"] == "haiku"
@@ -98,8 +103,7 @@ def test_the_decision_that_it_found_is_the_one_that_logs_shows(routed: LocalStac
 
 def test_another_deployments_key_table_is_told(routed: LocalStack) -> None:
     routed.aws.create_table("others", "key_id")
-    observed = Observed(routed)
-    result = observed.run("smoke", "--url", routed.url, "--keys-table", "others")
+    result = Observed(routed).smoke(keys_table="others")
 
     assert result.exit_code == 1
     assert "a chat is answered: the new key is not known there: --keys-table" in result.stdout

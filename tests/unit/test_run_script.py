@@ -22,9 +22,13 @@ def checkout(tmp_path: Path) -> Path:
     fake = tools / "terraform"
     fake.write_text(
         "#!/bin/sh\n"
-        'echo "$@ in $TF_DATA_DIR"\n'
-        '[ "$1" = init ] && mkdir -p "$TF_DATA_DIR" && touch "$TF_DATA_DIR/terraform.tfstate"\n'
-        "exit 0\n"
+        '[ "$3" = may_be_destroyed ] || echo "$@ in $TF_DATA_DIR"\n'
+        'known="$TF_DATA_DIR/terraform.tfstate"\n'
+        'if [ "$1" = init ] && [ ! -f "$known" ]; then\n'
+        '    mkdir -p "$TF_DATA_DIR"\n'
+        """    echo '      "bucket": "state",' > "$known"\n"""
+        "fi\n"
+        '[ "$3" != may_be_destroyed ] || echo true\n'
     )
     fake.chmod(0o755)
     return tmp_path
@@ -41,6 +45,13 @@ def run(
         text=True,
         check=False,
     )
+
+
+def say(checkout: Path, command: str, error: str) -> None:
+    """Let the Terraform of a checkout fail at one command."""
+    fake = checkout / "tools/terraform"
+    fail = f"[ \"$1\" != {command} ] || {{ echo '{error}' >&2; exit 1; }}\n"
+    fake.write_text(fake.read_text().replace("#!/bin/sh\n", "#!/bin/sh\n" + fail))
 
 
 def built(checkout: Path) -> None:
@@ -115,13 +126,55 @@ def test_outputs_are_read_without_variables(checkout: Path) -> None:
 
 
 def test_where_nothing_is_deployed_it_says_so(checkout: Path) -> None:
-    fake = checkout / "tools/terraform"
-    fake.write_text(fake.read_text().replace("exit 0", '[ "$1" != output ]'))
+    say(checkout, "output", 'Error: Output "api_url" not found')
 
     done = run(checkout, "dev", "output", "-raw", "api_url", environment=BUCKET)
 
     assert done.returncode == 1
     assert "make deploy ENV=dev" in done.stderr
+
+
+def test_what_keeps_the_state_from_being_read_is_shown(checkout: Path) -> None:
+    say(checkout, "output", "Error: ExpiredToken: the security token is expired")
+
+    done = run(checkout, "dev", "output", "-raw", "api_url", environment=BUCKET)
+
+    assert done.returncode == 1
+    assert "ExpiredToken" in done.stderr
+    assert "make deploy" not in done.stderr
+
+
+def test_what_is_kept_is_not_half_destroyed(checkout: Path) -> None:
+    fake = checkout / "tools/terraform"
+    fake.write_text(fake.read_text().replace("echo true", "echo false"))
+
+    done = run(checkout, "dev", "destroy", environment=BUCKET)
+
+    assert done.returncode == 1
+    assert "force_destroy = true" in done.stderr
+    assert "destroy -var-file" not in done.stdout
+
+
+def test_another_bucket_than_the_one_that_is_known_is_refused(checkout: Path) -> None:
+    run(checkout, "dev", "check", environment=BUCKET)
+    run(checkout, "dev", "state", "list", environment=BUCKET)
+
+    done = run(checkout, "dev", "check", environment={"STATE_BUCKET": "other"})
+
+    assert done.returncode == 1
+    assert "lies in 'state'" in done.stderr
+    assert run(checkout, "dev", "check", environment=BUCKET).returncode == 0
+
+
+def test_the_bucket_of_the_state_is_made_without_a_trace_beside_the_sources(
+    checkout: Path,
+) -> None:
+    nameless = run(checkout, "state-bucket")
+    done = run(checkout, "state-bucket", environment=BUCKET)
+
+    assert "STATE_BUCKET=<name>" in nameless.stderr
+    state = checkout / "build/terraform/state-bucket.tfstate"
+    assert f"-chdir=state apply -state={state} -var bucket=state" in done.stdout
 
 
 def test_a_destroy_needs_no_zips(checkout: Path) -> None:

@@ -47,6 +47,15 @@ module "bucket" {
       Resource  = [local.pointer, local.artifacts]
       Condition = { Null = { "s3:if-match" = "true", "s3:if-none-match" = "true" } }
     },
+    {
+      # A destroy takes this policy away before it empties the bucket.
+      Sid       = "DenyDeletingRouters"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+      Resource  = [local.pointer, local.artifacts]
+      Condition = {}
+    },
   ]
 }
 

@@ -17,6 +17,15 @@ locals {
   geographies = "^(?:jp|apac|au|ca|eu|us|us-gov|global)\\."
   model_ids   = { for name, one in local.selected : name => replace(one.model_id, "/${local.geographies}/", "") }
 
+  # At most 64 letters, none of them twice a hyphen; another model is another profile.
+  profile_names = {
+    for name, one in local.selected : name => join("-", [
+      var.name,
+      trim(substr(replace(name, "/[^0-9A-Za-z]+/", "-"), 0, 30), "-"),
+      substr(sha256(one.model_id), 0, 6),
+    ])
+  }
+
   # What the application's own profile wraps: the system's profile, or the model itself.
   wrapped = {
     for name, one in local.selected : name => (
@@ -56,7 +65,7 @@ locals {
 resource "aws_bedrock_inference_profile" "home" {
   for_each = local.home
 
-  name        = "${var.name}-${replace(each.key, "/[^0-9A-Za-z]/", "-")}"
+  name        = local.profile_names[each.key]
   description = "Calls of ${each.value.model_id} by ${var.name}"
   tags        = { regroup-candidate = "${var.name}/${each.key}" }
 
@@ -69,7 +78,7 @@ resource "aws_bedrock_inference_profile" "us" {
   for_each = local.us
   provider = aws.us
 
-  name        = "${var.name}-${replace(each.key, "/[^0-9A-Za-z]/", "-")}"
+  name        = local.profile_names[each.key]
   description = "Calls of ${each.value.model_id} by ${var.name}"
   tags        = { regroup-candidate = "${var.name}/${each.key}" }
 

@@ -28,13 +28,13 @@ locals {
 
   rates = {
     error_rate = {
-      what      = "More than ${var.alarm_error_percent} % of the requests end in an error of ours (5xx)"
+      what      = "More than ${var.alarm_error_percent} % of the requests of an hour end in an error of ours (5xx)"
       part      = { namespace = "AWS/ApiGateway", metric = "5XXError", dimensions = { ApiName = var.api_name, Stage = var.api_stage } }
       whole     = { namespace = "AWS/ApiGateway", metric = "Count", dimensions = { ApiName = var.api_name, Stage = var.api_stage } }
       threshold = var.alarm_error_percent
     }
     fallback_rate = {
-      what      = "More than ${var.alarm_fallback_percent} % of the calls of models are passed on to another model"
+      what      = "More than ${var.alarm_fallback_percent} % of the calls of models in an hour are passed on to another model"
       part      = { namespace = var.metrics_namespace, metric = "Fallbacks", dimensions = local.router }
       whole     = { namespace = var.metrics_namespace, metric = "Decisions", dimensions = local.router }
       threshold = var.alarm_fallback_percent
@@ -108,7 +108,7 @@ resource "aws_cloudwatch_metric_alarm" "rate" {
 
   alarm_name          = "${var.name}-${replace(each.key, "_", "-")}"
   alarm_description   = each.value.what
-  evaluation_periods  = 2
+  evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
   treat_missing_data  = "notBreaching"
@@ -119,8 +119,8 @@ resource "aws_cloudwatch_metric_alarm" "rate" {
     id          = "rate"
     label       = each.value.what
     return_data = true
-    # One failure in three requests is no rate yet.
-    expression = "IF(whole >= 10, 100 * FILL(part, 0) / whole, 0)"
+    # Of an hour, so that a few requests a day make a rate too; one failure alone is none.
+    expression = "IF(part >= 3, 100 * part / whole, 0)"
   }
 
   dynamic "metric_query" {
@@ -133,7 +133,7 @@ resource "aws_cloudwatch_metric_alarm" "rate" {
         namespace   = metric_query.value.namespace
         metric_name = metric_query.value.metric
         dimensions  = metric_query.value.dimensions
-        period      = 300
+        period      = 3600
         stat        = "Sum"
       }
     }

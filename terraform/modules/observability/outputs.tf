@@ -1,6 +1,6 @@
 output "topic_arn" {
-  description = "ARN of the topic of alarms and budgets."
-  value       = aws_sns_topic.alerts.arn
+  description = "ARN of the topic of alarms and budgets, once they may write to it."
+  value       = aws_sns_topic_policy.alerts.arn
 }
 
 output "query_names" {

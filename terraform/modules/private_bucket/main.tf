@@ -17,6 +17,9 @@ resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV2_AWS_62:nothing waits for these objects, the classifier looks at the pointer itself
   bucket        = var.bucket
   force_destroy = var.force_destroy
+
+  # A bucket that refuses to go must not lose the key of what it holds.
+  depends_on = [var.kms_key_arn]
 }
 
 resource "aws_s3_bucket_versioning" "this" {
@@ -87,7 +90,15 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 
 resource "aws_s3_bucket_policy" "this" {
   bucket = aws_s3_bucket.this.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.statements })
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for statement in local.statements : {
+        for word, value in statement : word => value if word != "Condition" || value != {}
+      }
+    ]
+  })
 
   depends_on = [aws_s3_bucket_public_access_block.this]
 }

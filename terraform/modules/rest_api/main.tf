@@ -85,17 +85,17 @@ locals {
 
   # What the gateway refuses itself, in the shape that OpenAI's clients read.
   refusals = {
-    UNAUTHORIZED                   = [401, "authentication_error", "invalid_api_key", "Send `Authorization: Bearer rg-...` with a good key."]
-    ACCESS_DENIED                  = [403, "permission_error", "forbidden", "This API key may not do this."]
-    MISSING_AUTHENTICATION_TOKEN   = local.with_key ? [404, "invalid_request_error", "unknown_path", "There is no such path or method here."] : [403, "permission_error", "forbidden", "There is no such path here, or the request is not signed with AWS Signature Version 4."]
-    BAD_REQUEST_BODY               = [400, "invalid_request_error", "invalid_field", "The body must be a JSON object with the required fields (${join("; ", [for name, schema in local.schemas : "${name}: ${join(", ", try(schema.required, []))}"])})."]
-    REQUEST_TOO_LARGE              = [413, "invalid_request_error", "request_too_large", "The request is too large: its body must stay below 6 MB."]
-    THROTTLED                      = [429, "rate_limit_error", "rate_limited", "Too many requests at once: try again in a second."]
-    WAF_FILTERED                   = [403, "permission_error", "forbidden", "The firewall of this deployment refused the request."]
-    AUTHORIZER_FAILURE             = [500, "server_error", "authorizer_failed", "The API key could not be checked just now; try again."]
-    AUTHORIZER_CONFIGURATION_ERROR = [500, "server_error", "authorizer_failed", "The API key could not be checked just now; try again."]
-    INTEGRATION_TIMEOUT            = [504, "server_error", "timeout", "No answer came within ${var.timeout_seconds} seconds."]
-    INTEGRATION_FAILURE            = [502, "server_error", "bad_gateway", "The function failed or gave a malformed response."]
+    UNAUTHORIZED                   = ["401", "authentication_error", "invalid_api_key", "Send `Authorization: Bearer rg-...` with a good key."]
+    ACCESS_DENIED                  = ["403", "permission_error", "forbidden", "This API key may not do this."]
+    MISSING_AUTHENTICATION_TOKEN   = local.with_key ? ["404", "invalid_request_error", "unknown_path", "There is no such path or method here."] : ["403", "permission_error", "forbidden", "There is no such path here, or the request is not signed with AWS Signature Version 4."]
+    BAD_REQUEST_BODY               = ["400", "invalid_request_error", "invalid_field", "The body must be a JSON object with the required fields (${join("; ", [for name, schema in local.schemas : "${name}: ${join(", ", try(schema.required, []))}"])})."]
+    REQUEST_TOO_LARGE              = ["413", "invalid_request_error", "request_too_large", "The request is too large: its body must stay below 6 MB."]
+    THROTTLED                      = ["429", "rate_limit_error", "rate_limited", "Too many requests at once: try again in a second."]
+    WAF_FILTERED                   = ["403", "permission_error", "forbidden", "The firewall of this deployment refused the request."]
+    AUTHORIZER_FAILURE             = ["500", "server_error", "authorizer_failed", "The API key could not be checked just now; try again."]
+    AUTHORIZER_CONFIGURATION_ERROR = ["500", "server_error", "authorizer_failed", "The API key could not be checked just now; try again."]
+    INTEGRATION_TIMEOUT            = ["504", "server_error", "timeout", "No answer came within ${var.timeout_seconds} seconds."]
+    INTEGRATION_FAILURE            = ["502", "server_error", "bad_gateway", "The function failed or gave a malformed response."]
     DEFAULT_4XX                    = [null, "invalid_request_error", "refused", "The gateway refused the request."]
     DEFAULT_5XX                    = [null, "server_error", "gateway_error", "The gateway failed; try again."]
   }
@@ -116,7 +116,29 @@ locals {
     }
   }
 
-  body = {
+  is_private = length(var.vpc_endpoint_ids) > 0
+
+  # In the document, because every import of a document replaces the policy.
+  private_policy = {
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect    = "Allow"
+        Principal = "*"
+        Action    = "execute-api:Invoke"
+        Resource  = "execute-api:/*"
+      },
+      {
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "execute-api:Invoke"
+        Resource  = "execute-api:/*"
+        Condition = { StringNotEquals = { "aws:SourceVpce" = var.vpc_endpoint_ids } }
+      },
+    ]
+  }
+
+  document_body = {
     openapi = local.document.openapi
     info    = merge(local.document.info, { title = var.name })
     paths   = local.paths
@@ -128,9 +150,9 @@ locals {
       body = { validateRequestBody = true, validateRequestParameters = false }
     }
     x-amazon-apigateway-gateway-responses = local.gateway_responses
+    x-amazon-apigateway-policy            = local.is_private ? local.private_policy : null
   }
-
-  is_private = length(var.vpc_endpoint_ids) > 0
+  body = { for word, value in local.document_body : word => value if value != null }
 }
 
 resource "aws_api_gateway_rest_api" "this" {
@@ -148,38 +170,10 @@ resource "aws_api_gateway_rest_api" "this" {
   }
 }
 
-resource "aws_api_gateway_rest_api_policy" "private" {
-  count = local.is_private ? 1 : 0
-
-  rest_api_id = aws_api_gateway_rest_api.this.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Effect    = "Allow"
-        Principal = "*"
-        Action    = "execute-api:Invoke"
-        Resource  = "execute-api:/*"
-      },
-      {
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "execute-api:Invoke"
-        Resource  = "execute-api:/*"
-        Condition = { StringNotEquals = { "aws:SourceVpce" = var.vpc_endpoint_ids } }
-      },
-    ]
-  })
-}
-
 resource "aws_api_gateway_deployment" "this" {
   rest_api_id = aws_api_gateway_rest_api.this.id
 
-  triggers = {
-    body   = sha256(jsonencode(local.body))
-    policy = try(sha256(aws_api_gateway_rest_api_policy.private[0].policy), "")
-  }
+  triggers = { body = sha256(jsonencode(local.body)) }
 
   lifecycle {
     create_before_destroy = true
@@ -234,6 +228,25 @@ resource "aws_api_gateway_method_settings" "all" {
   }
 
   depends_on = [aws_cloudwatch_log_group.execution]
+}
+
+# Nobody needs a key for it, so it must not cost much either.
+resource "aws_api_gateway_method_settings" "health" {
+  #checkov:skip=CKV_AWS_225:answers of models are not to be cached by the gateway
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  stage_name  = aws_api_gateway_stage.live.stage_name
+  method_path = "healthz/GET"
+
+  settings {
+    metrics_enabled        = false
+    logging_level          = "ERROR"
+    data_trace_enabled     = false
+    throttling_rate_limit  = 2
+    throttling_burst_limit = 5
+  }
+
+  # Two settings of one stage are written one after the other.
+  depends_on = [aws_api_gateway_method_settings.all]
 }
 
 # Logs

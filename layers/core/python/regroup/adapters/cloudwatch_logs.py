@@ -27,8 +27,8 @@ _SIGN_IN = "the AWS credentials do not hold (any more): sign in again, or set AW
 _LATER = "too much is asked of CloudWatch Logs at once in this account: try again in a minute"
 _CURES = {
     "ResourceNotFoundException": (
-        "there is no such log group in this account and region: Terraform's output log_groups names"
-        " it, and AWS_DEFAULT_REGION must be the deployment's region"
+        "there is no such log group in this account and region: Terraform's output"
+        " classifier_log_group names it, and AWS_DEFAULT_REGION must be the deployment's region"
     ),
     "AccessDeniedException": (
         "these AWS credentials may not read it: allow logs:FilterLogEvents, logs:StartQuery,"
@@ -36,7 +36,7 @@ _CURES = {
     ),
     "InvalidParameterException": (
         "CloudWatch Logs refuses the log group's name or the time span: give the name as"
-        " Terraform's output log_groups has it, and a shorter time"
+        " Terraform's output classifier_log_group has it, and a shorter time"
     ),
     "MalformedQueryException": (
         "Logs Insights cannot read the query: open it in the CloudWatch console, which shows where"
