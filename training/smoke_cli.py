@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from regroup.adapters.cloudwatch_logs import CloudWatchLogs
 from regroup.adapters.dynamodb_keys import DynamoKeyStore
@@ -20,6 +19,7 @@ from regroup.errors import StoreError
 from regroup.ports import Clock
 from training.http_transport import http_transport
 from training.smoke import Check, Result, Transport, World, smoke
+from training.terminal import say, show, texts
 
 _KEY_SECONDS = 3_600
 _KEY_USD_MICROS = 100_000
@@ -29,7 +29,6 @@ _SKEW_SECONDS = 300
 """By so much the clock here may be ahead of the functions'."""
 
 smoke_app = typer.Typer()
-console = Console()
 remarks = Console(stderr=True)
 
 
@@ -104,13 +103,13 @@ def show_checks(checks: Sequence[Check]) -> None:
     table.add_column("ms", justify="right", no_wrap=True)
     for one in checks:
         took = "" if one.ms is None else f"{one.ms:,.0f}"
-        table.add_row(*_texts((one.what, one.result, one.saw, took)))
-    _show(table)
+        table.add_row(*texts((one.what, one.result, one.saw, took)))
+    show(table)
     failed = [one for one in checks if one.result is Result.FAILED]
     for one in failed:
-        _say(f"{one.what}: {one.cure}")
+        say(f"{one.what}: {one.cure}")
     made = sum(one.result is not Result.NOT_MADE for one in checks)
-    _say(f"{made - len(failed)} of {len(checks)} checks are ok, {len(failed)} failed")
+    say(f"{made - len(failed)} of {len(checks)} checks are ok, {len(failed)} failed")
 
 
 def _revoked(keys: DynamoKeyStore, key_id: str, table: str) -> Check:
@@ -131,21 +130,3 @@ def _naming(table: str) -> Iterator[None]:
     except StoreError as error:
         cause = type(error.__cause__).__name__
         raise StoreError(f"{error} (table {table}, {cause})") from error
-
-
-def _texts(cells: Iterable[object]) -> Iterator[Text]:
-    for cell in cells:
-        text = "" if cell is None else str(cell)
-        # Others may have written it: nothing in it may steer the terminal.
-        yield Text("".join(one if one.isprintable() else "?" for one in text))
-
-
-def _show(table: Table) -> None:
-    """Print a table with whole lines; a narrow terminal breaks them itself and loses nothing."""
-    endless = console.options.update(max_width=10**6)
-    wide = console.measure(table, options=endless).maximum
-    Console(width=wide).print(table, crop=False)
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

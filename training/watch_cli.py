@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from regroup.adapters.cloudwatch_logs import CloudWatchLogs, LogEvent
 from regroup.errors import ConfigurationError
+from training.terminal import say, show, texts
 
 _MOST_LINES = 200
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -36,7 +36,6 @@ GroupOption = Annotated[
 ]
 
 watch_app = typer.Typer()
-console = Console()
 remarks = Console(stderr=True)
 
 
@@ -89,7 +88,7 @@ def logs_command(
             typer.echo(raw.message)
         return
     rows = [fields for _, fields in lines]
-    _show(_decisions(rows, watch.zone) if event == "decision" else _others(rows, watch.zone))
+    show(_decisions(rows, watch.zone) if event == "decision" else _others(rows, watch.zone))
 
 
 def _newest(
@@ -141,7 +140,7 @@ def _decisions(lines: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table
             line.get("fallbacks"),
             line.get("decision_id"),
         )
-        table.add_row(*_texts(cells))
+        table.add_row(*texts(cells))
     return table
 
 
@@ -151,7 +150,7 @@ def _others(lines: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table:
     table.add_column("line", no_wrap=True)
     for line in lines:
         said = (f"{name}={json.dumps(value)}" for name, value in line.items() if _tells(name))
-        table.add_row(*_texts((_time(line["at"], zone), " ".join(said))))
+        table.add_row(*texts((_time(line["at"], zone), " ".join(said))))
     return table
 
 
@@ -183,12 +182,12 @@ def queries_command(
         with remarks.status(query.name):
             rows = logs.query(log_group, query.text, since=since, until=until)
         if number:
-            _say("")
-        _say(f"{query.name}: {query.title}")
+            say("")
+        say(f"{query.name}: {query.title}")
         if rows:
-            _show(_result(rows, watch.zone))
+            show(_result(rows, watch.zone))
         else:
-            _say(f"  no rows in {days} days: {_why_empty(query)}")
+            say(f"  no rows in {days} days: {_why_empty(query)}")
 
 
 def read_queries(folder: Path, name: str | None = None) -> list[Query]:
@@ -232,7 +231,7 @@ def _result(rows: Sequence[Mapping[str, str]], zone: tzinfo | None) -> Table:
         numbers = all(_NUMBER.fullmatch(row.get(name) or "0") for row in rows)
         table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*_texts(_cell(name, row.get(name, ""), zone) for name in names))
+        table.add_row(*texts(_cell(name, row.get(name, ""), zone) for name in names))
     return table
 
 
@@ -260,24 +259,6 @@ def _seconds(span: str) -> int:
     if (match := _SPAN.fullmatch(span)) is None:
         raise ConfigurationError(f"--since is {span!r}: give a number and s, m, h or d, as in 15m")
     return int(match[1]) * _UNIT_SECONDS[match[2]]
-
-
-def _texts(cells: Iterable[object]) -> Iterator[Text]:
-    for cell in cells:
-        text = "" if cell is None else str(cell)
-        # Others may have written it: nothing in it may steer the terminal.
-        yield Text("".join(one if one.isprintable() else "?" for one in text))
-
-
-def _show(table: Table) -> None:
-    """Print a table with whole lines; a narrow terminal breaks them itself and loses nothing."""
-    endless = console.options.update(max_width=10**6)
-    wide = console.measure(table, options=endless).maximum
-    Console(width=wide).print(table, crop=False)
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _remark(sentence: str) -> None:

@@ -3,7 +3,6 @@
 `make permissions` runs the deployment through its life on the emulator and writes the table.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -162,16 +161,29 @@ def _plain(arn: str, name: str) -> str:
     return f"`{text}`"
 
 
-def written(text: str, made: str) -> str:
-    """Return a document with the table in its place.
+def read_table(text: str) -> str:
+    """Return the table that stands in a document.
 
     Raises:
         ValueError: the document has no place for it.
     """
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"there is no {BEGIN} in the document")
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{made}\n\n{END}", text)
+    _, begun, rest = text.partition(BEGIN)
+    found, ended, _ = rest.partition(END)
+    if not (begun and ended):
+        raise ValueError(f"there is no {BEGIN} with its {END} in the document")
+    return found.strip()
+
+
+def write_table(text: str, made: str) -> str:
+    """Return a document with a table in its place.
+
+    Raises:
+        ValueError: the document has no place for it.
+    """
+    read_table(text)
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
 
 
 def main() -> None:
@@ -180,7 +192,7 @@ def main() -> None:
         folder = Path(scratch)
         artifact, _ = sample_artifact(folder / "router")
         made = table(run_cycle(folder / "cycle", artifact))
-    README.write_text(written(README.read_text(), made))
+    README.write_text(write_table(README.read_text(), made))
     sys.stdout.write(f"{README.name} written\n")
 
 

@@ -4,7 +4,17 @@ import pytest
 
 from tests.infra.cycle import Cycle
 from tests.infra.iam import Request, applies, is_allowed
-from tests.infra.permissions import BEGIN, END, README, ROLES, grants, needs, table, written
+from tests.infra.permissions import (
+    BEGIN,
+    END,
+    README,
+    ROLES,
+    grants,
+    needs,
+    read_table,
+    table,
+    write_table,
+)
 from tests.local.aws import ACCOUNT_ID, REGION
 
 
@@ -70,12 +80,17 @@ def test_a_role_may_not(cycle: Cycle, role: str, action: str, resource: str) -> 
 
 
 def test_the_table_in_the_document_is_what_was_seen(cycle: Cycle) -> None:
-    text = README.read_text()
-
-    assert written(text, table(cycle)) == text, "run `make permissions`"
+    assert read_table(README.read_text()) == table(cycle), "run `make permissions`"
 
 
-def test_a_document_without_a_place_for_the_table_is_refused() -> None:
+def test_a_table_is_read_where_it_was_written() -> None:
+    document = write_table(f"a\n{BEGIN}\nold\n{END}\nb", "new")
+
+    assert document == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+    assert read_table(document) == "new"
+
+
+@pytest.mark.parametrize("document", ["nothing", BEGIN, f"{END} {BEGIN}"])
+def test_a_document_without_a_place_for_the_table_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match="permissions"):
-        written("nothing", "| a |")
-    assert written(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+        write_table(document, "| a |")
