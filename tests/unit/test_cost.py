@@ -102,7 +102,8 @@ def test_a_queue_is_polled_and_a_key_is_asked_without_any_request() -> None:
 @pytest.mark.parametrize("name", [one.name for one in fields(Prices)])
 def test_a_price_that_rises_makes_a_line_dearer(name: str) -> None:
     def total(prices: Prices) -> float:
-        lines = bill(Deployment(), Traffic(), prices, CATALOG, MIX)
+        # Anomaly detection is off by default.
+        lines = bill(Deployment(anomaly_monitors=1), Traffic(), prices, CATALOG, MIX)
         return sum(line.usd(3_000) for line in lines)
 
     price: Price = getattr(PRICES, name)
