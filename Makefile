@@ -163,7 +163,7 @@ preflight: $(READY) ## Ask each model on Bedrock before anything is deployed (ne
 	@$(BIN)/regroup doctor --catalog $(CATALOG) $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(RESIDENCY),--residency $(RESIDENCY))
 
 state-bucket: ## Make the S3 bucket of Terraform's state, once an account (needs terraform, AWS credentials and STATE_BUCKET=name)
-	@bash terraform/run.sh state-bucket
+	@bash terraform/run.sh state-bucket $(if $(filter 1,$(YES)),-auto-approve)
 
 plan: ## Show what a deploy would change (needs terraform, AWS credentials; ENV=dev, the first time STATE_BUCKET=name)
 	@$(TERRAFORM) check
@@ -191,6 +191,8 @@ queries: $(READY) ## Run the saved queries over the deployment's log (needs a de
 	@$(DEPLOYED); AWS_DEFAULT_REGION=$(call OUTPUT,region) $(BIN)/regroup queries --log-group $(call OUTPUT,classifier_log_group) $(if $(NAME),--name $(NAME)) $(if $(DAYS),--days $(DAYS))
 
 destroy: ## Take the deployment away, after a look at the plan (needs a deployment; YES=1 does not ask)
+	@$(TERRAFORM) check
+	@$(MAKE) --no-print-directory package
 	@$(TERRAFORM) destroy $(if $(filter 1,$(YES)),-auto-approve)
 
 cost: $(READY) ## Print the monthly bill at 3,000 to 300,000 requests (needs nothing beyond setup; CURRENCY=JPY RATE=150 TAX=0.10)

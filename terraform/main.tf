@@ -1,11 +1,13 @@
 # The deployment, in the order a request flows through it:
 #
-#   client -> api -> authorizer -> classifier -> candidates (Bedrock)
-#                                  |  reads artifact_store, remembers in routing_state
-#                                  v
-#                                  interaction_queue -> collector -> sample_store
+#   client -> api -> authorizer (API keys, in routing_state)
+#                 -> classifier -> candidates (Bedrock)
+#                    |  reads artifact_store, remembers in routing_state
+#                    v
+#                    interaction_queue -> collector -> sample_store
 #
-# and beside it what watches (observability, cost) and what all of it stands on (key, layers).
+# and beside it what watches (observability, cost) and what all of it stands on (encryption, layers).
+# Training runs outside; its router comes back by the publisher's role of artifact_store.
 
 # ---- A request comes in ----
 
@@ -58,7 +60,7 @@ module "classifier" {
   zip_path        = "${local.packages}/classifier.zip"
   layers          = [module.runtime_layer.arn, module.core_layer.arn]
   memory_mb       = var.memory_mb
-  timeout_seconds = var.gateway_timeout_seconds - 1
+  timeout_seconds = var.gateway_timeout_seconds - 1 # it must have ended before the gateway hangs up
   environment     = local.classifier_environment
 
   statements = concat(
@@ -74,7 +76,7 @@ module "classifier" {
 
   bucket             = module.artifact_store.bucket
   alarm_topic_arns   = [module.observability.topic_arn]
-  alarm_p99_ms       = 1000 * (var.gateway_timeout_seconds - 4)
+  alarm_p99_ms       = 1000 * (var.gateway_timeout_seconds - 4) # just before answers are cut
   log_retention_days = var.log_retention_days
   kms_key_arn        = local.kms_key_arn
 }

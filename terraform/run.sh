@@ -28,12 +28,27 @@ command -v terraform >/dev/null ||
 # Modules, provider and the address of the state, an environment each; nothing beside the sources.
 export TF_DATA_DIR="$build/$environment" TF_IN_AUTOMATION=1
 
+quietly() {
+    # Terraform's start is long, and of interest only where it fails.
+    local said
+    said=$("$@" 2>&1) || { echo "$said" >&2; exit 1; }
+}
+
 if [ "$environment" = state-bucket ]; then
     [ -n "${STATE_BUCKET:-}" ] || stop "give STATE_BUCKET=<name>, unique in the world."
-    terraform -chdir=state init -input=false
-    exec terraform -chdir=state apply -state="$build/state-bucket.tfstate" \
-        -var "bucket=$STATE_BUCKET" -var "region=$region"
+    # A state for each bucket: another name must not replace the one that is there.
+    export TF_DATA_DIR="$build/state-bucket-$STATE_BUCKET"
+    quietly terraform -chdir=state init -input=false -backend-config="path=$TF_DATA_DIR.tfstate"
+    exec terraform -chdir=state apply -var "bucket=$STATE_BUCKET" -var "region=$region" "$@"
 fi
+
+variables="environments/$environment.tfvars"
+name_in() { sed -n 's/^ *name *= *"\(.*\)".*/\1/p' "$1"; }
+for other in environments/*.tfvars; do
+    if [ "$other" != "$variables" ] && [ "$(name_in "$other")" = "$(name_in "$variables")" ]; then
+        stop "$variables and $other have the same name: give each its own, everything is called after it."
+    fi
+done
 
 known="$TF_DATA_DIR/terraform.tfstate"
 if [ -f "$known" ]; then
@@ -50,25 +65,31 @@ fi
 initialise() {
     # Modules may be new after every upgrade; the address of the state is told once.
     if [ -f "$known" ]; then
-        terraform init -input=false >/dev/null
+        quietly terraform init -input=false
     else
-        terraform init -input=false \
+        quietly terraform init -input=false \
             -backend-config="bucket=$STATE_BUCKET" \
             -backend-config="key=regroup/$environment.tfstate" \
-            -backend-config="region=$region" >&2
+            -backend-config="region=$region"
     fi
 }
 
-output() {
+# One output, or nothing where there is none: Terraform calls that an error, or a warning.
+find_output() {
     local said
-    if said=$(terraform output "$@" 2>&1); then
-        printf '%s' "$said"
-    elif [[ $said == *"not found"* || $said == *"No outputs found"* ]]; then
-        stop "nothing is deployed as '$environment' yet: run 'make deploy ENV=$environment'."
-    else
-        echo "$said" >&2
-        stop "the state of '$environment' could not be read, for what stands above."
-    fi
+    said=$(terraform output -no-color "$@" 2>&1) || {
+        [[ $said == *"not found"* ]] || { echo "$said" >&2; return 1; }
+        said=
+    }
+    [[ $said == *"No outputs found"* ]] || printf '%s' "$said"
+}
+
+not_deployed() {
+    stop "nothing is deployed as '$environment' yet: run 'make deploy ENV=$environment'."
+}
+
+unreadable() {
+    stop "the state of '$environment' could not be read, for what stands above."
 }
 
 command=${1:-check}
@@ -78,20 +99,36 @@ check) ;;
 plan | apply)
     [ -f ../build/package/package.json ] || stop "the zips are not built: run 'make package'."
     initialise
-    exec terraform "$command" -var-file="environments/$environment.tfvars" "$@"
+    deployed=$(find_output -raw name) || unreadable
+    if [ -n "$deployed" ] && [ "$deployed" != "$(name_in "$variables")" ]; then
+        stop "'$environment' is deployed as '$deployed': another name in $variables would replace all" \
+            "of it. For another deployment copy the file under another ENV."
+    fi
+    exec terraform "$command" -var-file="$variables" "$@"
     ;;
 destroy)
+    [ -f ../build/package/package.json ] ||
+        stop "the zips are not built, and Terraform reads them to take anything away: run 'make package'."
     initialise
-    # Halfway through, a bucket that refuses to go would have lost its policy already.
-    [ "$(output -raw may_be_destroyed)" = true ] ||
+    [ -n "$(terraform state list)" ] || not_deployed
+    # Halfway through, a bucket that refuses to go would have lost its policy already. Where the answer is
+    # gone, a destroy was interrupted: outputs leave the state first.
+    may=$(find_output -raw may_be_destroyed) || unreadable
+    [ "${may:-true}" = true ] ||
         stop "'$environment' keeps what it holds. To take it away, routers, samples and keys included," \
-            "set force_destroy = true and deletion_protection = false in" \
-            "environments/$environment.tfvars, run 'make deploy ENV=$environment', and then this."
-    exec terraform destroy -var-file="environments/$environment.tfvars" "$@"
+            "set force_destroy = true and deletion_protection = false in $variables," \
+            "run 'make deploy ENV=$environment', and then this."
+    exec terraform destroy -var-file="$variables" "$@"
     ;;
 output)
     [ -f "$known" ] || initialise
-    output "$@"
+    found=$(find_output "$@") || unreadable
+    if [ -z "$found" ]; then
+        name=$(find_output -raw name) || unreadable
+        [ -n "$name" ] || not_deployed
+        stop "'$environment' has no output ${*: -1}, or it is empty: terraform/outputs.tf says which there are."
+    fi
+    printf '%s' "$found"
     ;;
 *)
     [ -f "$known" ] || initialise

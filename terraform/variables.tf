@@ -65,12 +65,12 @@ variable "candidates" {
 
   validation {
     condition     = length(var.candidates) > 0 && length(setsubtract(var.candidates, keys(local.catalog_candidates))) == 0
-    error_message = "candidates must name at least one of the catalog's: ${join(", ", keys(local.catalog_candidates))}."
+    error_message = "candidates must name at least one of the catalog's: ${join(", ", keys(local.catalog_candidates))}. Write another's entry into the catalog first."
   }
 
   validation {
     condition     = alltrue([for name in var.candidates : contains([var.region, var.us_region], try(local.catalog_candidates[name].region, var.region))])
-    error_message = "A candidate lives neither in region nor in us_region: ${join(", ", [for name in var.candidates : "${name} in ${try(local.catalog_candidates[name].region, "?")}"])}."
+    error_message = "A candidate lives neither in region nor in us_region: ${join(", ", [for name in var.candidates : "${name} in ${try(local.catalog_candidates[name].region, "?")}"])}. Leave it out, or change the region of its entry in the catalog."
   }
 
   validation {
@@ -352,7 +352,7 @@ variable "snap_start" {
 
   validation {
     condition     = !(var.snap_start && var.provisioned_concurrency > 0)
-    error_message = "snap_start and provisioned_concurrency exclude each other."
+    error_message = "snap_start and provisioned_concurrency exclude each other: set snap_start = false, or provisioned_concurrency = 0."
   }
 }
 

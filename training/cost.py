@@ -300,7 +300,7 @@ def _logs_and_answers(deployment: Deployment, traffic: Traffic, prices: Prices) 
     log_kb, sent_kb = traffic.log_kilobytes, traffic.answer_kilobytes
     rows = (
         ("logs, written", f"{{:g}} KB to {groups} log groups", log_kb, prices.log_ingest),
-        ("logs, kept", f"{{:g}} KB, {days} days", log_kb * days / MONTH_DAYS, prices.log_storage),
+        ("logs, kept", f"{{:.3g}} KB, {days} days", log_kb * days / MONTH_DAYS, prices.log_storage),
         ("logs, read", f"{{:g}} KB, {scans:g} scans", log_kb * scans, prices.log_query),
         ("data transfer", "{:g} KB to the internet", sent_kb, prices.transfer_out),
     )

@@ -1,5 +1,5 @@
 # The bucket of Terraform's own state, made once an account: `make state-bucket STATE_BUCKET=<name>`.
-# Its own state is a local file, which may be lost: the bucket is then imported, or left as it is.
+# Its own state is a local file a bucket, which may be lost: the bucket stays and goes on serving.
 
 provider "aws" {
   region = var.region

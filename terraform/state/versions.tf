@@ -7,4 +7,7 @@ terraform {
       version = ">= 5.90, < 7.0"
     }
   }
+
+  # `make state-bucket` gives the path, below build/.
+  backend "local" {}
 }

@@ -1,4 +1,4 @@
-"""terraform/run.sh says what is missing before anything begins."""
+"""terraform/run.sh says what is missing before anything begins, and destroys nothing by halves."""
 
 import os
 import shutil
@@ -9,175 +9,209 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+BUCKET = {"STATE_BUCKET": "state"}
+
+TERRAFORM = r"""#!/bin/sh
+here=$(dirname "$0")/..
+echo "$@ in $TF_DATA_DIR" >> "$here/calls"
+case $1 in
+init)
+    mkdir -p "$TF_DATA_DIR"
+    echo '      "bucket": "state",' > "$TF_DATA_DIR/terraform.tfstate"
+    ;;
+output)
+    for wanted; do :; done
+    if [ -f "$here/broken" ]; then cat "$here/broken" >&2; exit 1; fi
+    if [ -f "$here/outputs/$wanted" ]; then cat "$here/outputs/$wanted"; exit 0; fi
+    # As Terraform does: a warning where there are none, an error where this one is missing.
+    if [ -d "$here/outputs" ]; then echo "Error: Output \"$wanted\" not found" >&2; exit 1; fi
+    echo "Warning: No outputs found" >&2
+    ;;
+state)
+    [ ! -d "$here/outputs" ] && [ ! -f "$here/half" ] || echo module.key
+    ;;
+esac
+"""
+
+
+class Checkout:
+    """A folder with the script, two environments, and a Terraform that writes down its calls."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "terraform/environments").mkdir(parents=True)
+        shutil.copy(ROOT / "terraform/run.sh", root / "terraform")
+        for name in ("dev", "prod"):
+            self.name(name, f"regroup-{name}")
+        (root / "tools").mkdir()
+        tool = root / "tools/terraform"
+        tool.write_text(TERRAFORM)
+        tool.chmod(0o755)
+        (root / "build/package").mkdir(parents=True)
+        (root / "build/package/package.json").write_text("{}")
+
+    def name(self, environment: str, name: str) -> None:
+        path = self.root / f"terraform/environments/{environment}.tfvars"
+        path.write_text(f'# A comment.\nname       = "{name}"\nregion = "x"\n')
+
+    def deploy(self, **outputs: str) -> None:
+        (self.root / "outputs").mkdir()
+        for name, value in {"name": "regroup-dev", **outputs}.items():
+            (self.root / "outputs" / name).write_text(value)
+
+    def run(
+        self, *arguments: str, environment: Mapping[str, str] = BUCKET, tool: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        tools = [str(self.root / "tools")] if tool else []
+        return subprocess.run(
+            ["/bin/bash", str(self.root / "terraform/run.sh"), *arguments],
+            env={"PATH": os.pathsep.join([*tools, "/usr/bin", "/bin"]), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def refusal(self, *arguments: str, environment: Mapping[str, str] = BUCKET) -> str:
+        """Run what must be refused with nothing on standard output; return the sentence."""
+        done = self.run(*arguments, environment=environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        return done.stderr
+
+    @property
+    def calls(self) -> list[str]:
+        calls = self.root / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout with the script, an environment, and a Terraform that prints what it is told."""
-    (tmp_path / "terraform/environments").mkdir(parents=True)
-    shutil.copy(ROOT / "terraform/run.sh", tmp_path / "terraform")
-    (tmp_path / "terraform/environments/dev.tfvars").write_text("")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    fake = tools / "terraform"
-    fake.write_text(
-        "#!/bin/sh\n"
-        '[ "$3" = may_be_destroyed ] || echo "$@ in $TF_DATA_DIR"\n'
-        'known="$TF_DATA_DIR/terraform.tfstate"\n'
-        'if [ "$1" = init ] && [ ! -f "$known" ]; then\n'
-        '    mkdir -p "$TF_DATA_DIR"\n'
-        """    echo '      "bucket": "state",' > "$known"\n"""
-        "fi\n"
-        '[ "$3" != may_be_destroyed ] || echo true\n'
-    )
-    fake.chmod(0o755)
-    return tmp_path
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
 
 
-def run(
-    checkout: Path, *arguments: str, environment: Mapping[str, str] | None = None, tool: bool = True
-) -> subprocess.CompletedProcess[str]:
-    tools = [str(checkout / "tools")] if tool else []
-    return subprocess.run(
-        ["/bin/bash", str(checkout / "terraform/run.sh"), *arguments],
-        env={"PATH": os.pathsep.join([*tools, "/usr/bin", "/bin"]), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_an_unknown_environment_is_named_with_those_there_are(checkout: Checkout) -> None:
+    said = checkout.refusal("stage", "plan")
 
-
-def say(checkout: Path, command: str, error: str) -> None:
-    """Let the Terraform of a checkout fail at one command."""
-    fake = checkout / "tools/terraform"
-    fail = f"[ \"$1\" != {command} ] || {{ echo '{error}' >&2; exit 1; }}\n"
-    fake.write_text(fake.read_text().replace("#!/bin/sh\n", "#!/bin/sh\n" + fail))
-
-
-def built(checkout: Path) -> None:
-    (checkout / "build/package").mkdir(parents=True)
-    (checkout / "build/package/package.json").write_text("{}")
-
-
-BUCKET = {"STATE_BUCKET": "state"}
-
-
-def test_an_unknown_environment_is_named_with_those_there_are(checkout: Path) -> None:
-    done = run(checkout, "stage", "plan", environment=BUCKET)
-
-    assert done.returncode == 1
-    assert "environments/stage.tfvars" in done.stderr
-    assert "ENV=dev" in done.stderr
+    assert "environments/stage.tfvars" in said
+    assert "ENV=dev" in said
 
 
 @pytest.mark.skipif(
     any(Path(folder, "terraform").exists() for folder in ("/usr/bin", "/bin")),
     reason="a Terraform of the system cannot be taken off the PATH",
 )
-def test_where_terraform_is_missing_it_says_where_it_is_to_be_had(checkout: Path) -> None:
-    done = run(checkout, "dev", "plan", environment=BUCKET, tool=False)
+def test_where_terraform_is_missing_it_says_where_it_is_to_be_had(checkout: Checkout) -> None:
+    done = checkout.run("dev", "plan", tool=False)
 
     assert done.returncode == 1
     assert "Terraform 1.10" in done.stderr
 
 
-def test_without_a_state_the_bucket_is_asked_for_and_how_to_make_it(checkout: Path) -> None:
-    built(checkout)
+def test_without_a_state_the_bucket_is_asked_for_and_how_to_make_it(checkout: Checkout) -> None:
+    said = checkout.refusal("dev", "plan", environment={})
 
-    done = run(checkout, "dev", "plan")
+    assert "STATE_BUCKET=<bucket>" in said
+    assert "make state-bucket" in said
+    assert checkout.calls == []
 
-    assert done.returncode == 1
-    assert "STATE_BUCKET=<bucket>" in done.stderr
-    assert "make state-bucket" in done.stderr
-    assert done.stdout == ""
+
+@pytest.mark.parametrize("command", ["plan", "apply", "destroy"])
+def test_without_zips_nothing_is_begun(checkout: Checkout, command: str) -> None:
+    (checkout.root / "build/package/package.json").unlink()
+
+    assert "make package" in checkout.refusal("dev", command)
+    assert checkout.calls == []
+
+
+def test_the_state_is_told_once_and_each_environment_has_its_own(checkout: Checkout) -> None:
+    checkout.run("dev", "plan")
+    checkout.run("dev", "apply", "-auto-approve", environment={})
+
+    first, again = (one for one in checkout.calls if one.startswith("init"))
+    assert "bucket=state" in first
+    assert "key=regroup/dev.tfstate" in first
+    # An upgrade may bring modules, so it initialises again, and needs not be told the bucket.
+    assert "-backend-config" not in again
+    assert checkout.calls[-1].startswith("apply -var-file=environments/dev.tfvars -auto-approve in")
+    assert "STATE_BUCKET" in checkout.refusal("prod", "plan", environment={})
+
+
+def test_another_bucket_than_the_one_that_is_known_is_refused(checkout: Checkout) -> None:
+    checkout.run("dev", "plan")
+
+    assert "lies in 'state'" in checkout.refusal("dev", "check", environment={"STATE_BUCKET": "b"})
+    assert checkout.run("dev", "check").returncode == 0
+
+
+def test_two_environments_of_one_name_are_refused(checkout: Checkout) -> None:
+    checkout.name("copy", "regroup-dev")
+
+    assert "have the same name" in checkout.refusal("copy", "plan")
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_without_zips_nothing_is_planned(checkout: Path, command: str) -> None:
-    done = run(checkout, "dev", command, environment=BUCKET)
+def test_another_name_for_what_is_deployed_is_refused(checkout: Checkout, command: str) -> None:
+    checkout.deploy()
+    checkout.name("dev", "regroup-new")
 
-    assert done.returncode == 1
-    assert "make package" in done.stderr
-
-
-def test_the_state_is_told_once_and_each_environment_has_its_own(checkout: Path) -> None:
-    built(checkout)
-    (checkout / "terraform/environments/prod.tfvars").write_text("")
-
-    first = run(checkout, "dev", "plan", environment=BUCKET)
-    # An upgrade may bring modules, so it initialises again, and needs not be told the bucket.
-    second = run(checkout, "dev", "apply", "-auto-approve")
-    other = run(checkout, "prod", "plan")
-
-    assert "key=regroup/dev.tfstate" in first.stderr
-    assert "bucket=state" in first.stderr
-    assert first.stdout.startswith("plan -var-file=environments/dev.tfvars in ")
-    assert second.stdout.startswith("apply -var-file=environments/dev.tfvars -auto-approve in ")
-    assert second.stderr == ""
-    assert other.returncode == 1
+    assert "would replace all" in checkout.refusal("dev", command)
+    assert not [one for one in checkout.calls if one.startswith(command)]
 
 
-def test_outputs_are_read_without_variables(checkout: Path) -> None:
-    run(checkout, "dev", "state", "list", environment=BUCKET)
+def test_an_output_is_read_as_it_is(checkout: Checkout) -> None:
+    checkout.deploy(api_url="https://x/live")
 
-    done = run(checkout, "dev", "output", "-raw", "api_url")
-
-    assert done.stdout.startswith("output -raw api_url in ")
+    assert checkout.run("dev", "output", "-raw", "api_url").stdout == "https://x/live"
 
 
-def test_where_nothing_is_deployed_it_says_so(checkout: Path) -> None:
-    say(checkout, "output", 'Error: Output "api_url" not found')
-
-    done = run(checkout, "dev", "output", "-raw", "api_url", environment=BUCKET)
-
-    assert done.returncode == 1
-    assert "make deploy ENV=dev" in done.stderr
+def test_where_nothing_is_deployed_it_says_so(checkout: Checkout) -> None:
+    assert "make deploy ENV=dev" in checkout.refusal("dev", "output", "-raw", "api_url")
+    assert "make deploy ENV=dev" in checkout.refusal("dev", "destroy")
 
 
-def test_what_keeps_the_state_from_being_read_is_shown(checkout: Path) -> None:
-    say(checkout, "output", "Error: ExpiredToken: the security token is expired")
+def test_an_output_that_there_is_not_is_told_from_nothing_deployed(checkout: Checkout) -> None:
+    checkout.deploy()
 
-    done = run(checkout, "dev", "output", "-raw", "api_url", environment=BUCKET)
+    said = checkout.refusal("dev", "output", "-raw", "domain_target")
 
-    assert done.returncode == 1
-    assert "ExpiredToken" in done.stderr
-    assert "make deploy" not in done.stderr
-
-
-def test_what_is_kept_is_not_half_destroyed(checkout: Path) -> None:
-    fake = checkout / "tools/terraform"
-    fake.write_text(fake.read_text().replace("echo true", "echo false"))
-
-    done = run(checkout, "dev", "destroy", environment=BUCKET)
-
-    assert done.returncode == 1
-    assert "force_destroy = true" in done.stderr
-    assert "destroy -var-file" not in done.stdout
+    assert "no output domain_target" in said
+    assert "make deploy" not in said
 
 
-def test_another_bucket_than_the_one_that_is_known_is_refused(checkout: Path) -> None:
-    run(checkout, "dev", "check", environment=BUCKET)
-    run(checkout, "dev", "state", "list", environment=BUCKET)
+def test_what_keeps_the_state_from_being_read_is_shown(checkout: Checkout) -> None:
+    (checkout.root / "broken").write_text("Error: ExpiredToken: the security token is expired")
 
-    done = run(checkout, "dev", "check", environment={"STATE_BUCKET": "other"})
+    said = checkout.refusal("dev", "output", "-raw", "api_url")
 
-    assert done.returncode == 1
-    assert "lies in 'state'" in done.stderr
-    assert run(checkout, "dev", "check", environment=BUCKET).returncode == 0
+    assert "ExpiredToken" in said
+    assert "make deploy" not in said
 
 
-def test_the_bucket_of_the_state_is_made_without_a_trace_beside_the_sources(
-    checkout: Path,
+def test_what_is_kept_is_not_half_destroyed(checkout: Checkout) -> None:
+    checkout.deploy(may_be_destroyed="false")
+
+    assert "force_destroy = true" in checkout.refusal("dev", "destroy")
+    assert not [one for one in checkout.calls if one.startswith("destroy")]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_may_go_goes_and_an_interrupted_destroy_goes_on(
+    checkout: Checkout, interrupted: bool
 ) -> None:
-    nameless = run(checkout, "state-bucket")
-    done = run(checkout, "state-bucket", environment=BUCKET)
+    if interrupted:  # outputs leave the state first
+        (checkout.root / "half").touch()
+    else:
+        checkout.deploy(may_be_destroyed="true")
 
-    assert "STATE_BUCKET=<name>" in nameless.stderr
-    state = checkout / "build/terraform/state-bucket.tfstate"
-    assert f"-chdir=state apply -state={state} -var bucket=state" in done.stdout
+    assert checkout.run("dev", "destroy", "-auto-approve").returncode == 0
+    assert checkout.calls[-1].startswith("destroy -var-file=environments/dev.tfvars -auto-approve")
 
 
-def test_a_destroy_needs_no_zips(checkout: Path) -> None:
-    done = run(checkout, "dev", "destroy", environment=BUCKET)
+def test_a_bucket_of_state_has_a_state_of_its_own_below_build(checkout: Checkout) -> None:
+    assert "STATE_BUCKET=<name>" in checkout.refusal("state-bucket", environment={})
 
-    assert done.returncode == 0
+    checkout.run("state-bucket")
+    checkout.run("state-bucket", environment={"STATE_BUCKET": "other"})
+
+    build = checkout.root / "build/terraform"
+    paths = [one.split("path=")[1].split()[0] for one in checkout.calls if " init " in f" {one}"]
+    assert paths == [str(build / f"state-bucket-{name}.tfstate") for name in ("state", "other")]
