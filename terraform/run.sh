@@ -110,10 +110,10 @@ destroy)
     [ -f ../build/package/package.json ] ||
         stop "the zips are not built, and Terraform reads them to take anything away: run 'make package'."
     initialise
-    [ -n "$(terraform state list)" ] || not_deployed
     # Halfway through, a bucket that refuses to go would have lost its policy already. Where the answer is
     # gone, a destroy was interrupted: outputs leave the state first.
     may=$(find_output -raw may_be_destroyed) || unreadable
+    [ -n "$(terraform state list 2>/dev/null)" ] || not_deployed # it also complains where there is none
     [ "${may:-true}" = true ] ||
         stop "'$environment' keeps what it holds. To take it away, routers, samples and keys included," \
             "set force_destroy = true and deletion_protection = false in $variables," \
