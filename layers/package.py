@@ -41,8 +41,8 @@ MOST_UNZIPPED_MB = 125.0
 
 _LAYER_AT, _FUNCTION_AT = "/opt/python", "/var/task"
 _NEVER_DEPLOYED = {
-    # Made of pygal, which is no part of the layer; training writes the reports.
-    "regroup": ("report",),
+    # Reports are made of pygal, which is no part of the layer; the others serve the command line.
+    "regroup": ("report", "assumed_role.py", "cloudwatch_logs.py"),
     # They write the OpenAPI document.
     "classifier": ("openapi.py", "responses.py"),
 }

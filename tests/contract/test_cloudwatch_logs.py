@@ -196,8 +196,7 @@ class Service:
 
     def _refuse(self) -> None:
         if self._refusal:
-            error = {"Code": self._refusal, "Message": "canary"}
-            raise ClientError({"Error": error}, "Any")  # type: ignore[typeddict-item]
+            raise ClientError({"Error": {"Code": self._refusal, "Message": "canary"}}, "Any")
 
 
 def test_pages_are_read_to_the_end_also_past_an_empty_one() -> None:

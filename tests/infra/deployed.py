@@ -7,7 +7,6 @@ queue's mapping.
 
 import json
 import re
-import urllib.request
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 from tests.local.aws import ACCOUNT_ID, REGION, LoopbackAws
 from tests.local.gateway import LoopbackGateway
+from tests.local.http_client import fetch
 from tests.local.lambda_runtime import LambdaFunction
 from tests.local.proxy_responses import Answer, GatewayError, StreamedAnswer
 from tests.local.unpacked import unpack_zips
@@ -282,8 +282,7 @@ def _name_and_alias(alias_arn: str) -> tuple[str, str]:
 
 def _fetch(location: str, code_sha256: str, folder: Path) -> Path:
     """Fetch a zip, and believe it only if its digest is what Lambda says."""
-    with urllib.request.urlopen(location) as answer:  # noqa: S310 - the emulator's own address
-        content = answer.read()
+    content = fetch(location).body
     digest = sha256(content)
     if b64encode(digest.digest()).decode() != code_sha256:
         raise WiringError(f"{location} is not the zip that Lambda has")

@@ -1,7 +1,13 @@
 """Each function may do what it was seen to need, and nothing else."""
 
-import pytest
+import re
+from pathlib import Path
 
+import botocore.session
+import pytest
+from botocore import xform_name
+
+import regroup.adapters
 from tests.infra.cycle import Cycle
 from tests.infra.iam import Request, applies, is_allowed
 from tests.infra.permissions import (
@@ -45,6 +51,39 @@ def test_a_role_allows_nothing_that_its_function_does_not_need(cycle: Cycle, fun
     ]
 
     assert unused == []
+
+
+BY_PEOPLE_ALONE = {
+    "assume_role",
+    "filter_log_events",
+    "get_query_results",
+    "scan",
+    "start_query",
+    "stop_query",
+}
+"""What adapters ask of AWS for the command line and for no function."""
+
+
+def operations_named() -> set[str]:
+    """Return the operations of AWS that the adapters' sources name."""
+    (folder,) = map(Path, regroup.adapters.__path__)
+    sources = [*folder.glob("*.py"), folder.parent / "dynamodb_item.py"]
+    text = "".join(one.read_text() for one in sources)
+    session = botocore.session.get_session()
+    known = {
+        xform_name(operation)
+        for service in ("bedrock-runtime", "dynamodb", "logs", "s3", "sqs", "sts")
+        for operation in session.get_service_model(service).operation_names
+    }
+    called = re.findall(r"\.(\w+)\(", text)
+    paged = re.findall(r'\.get_paginator\("(\w+)"\)', text)
+    return known & {*called, *paged}
+
+
+def test_every_call_that_the_sources_name_was_seen(cycle: Cycle) -> None:
+    seen = {xform_name(call["operation"]) for calls in cycle.calls.values() for call in calls}
+
+    assert operations_named() - seen == BY_PEOPLE_ALONE
 
 
 ROUTER = f"arn:aws:s3:::regroup-local-artifacts-{ACCOUNT_ID}/regroup"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.local.gateway import LoopbackGateway
 
@@ -47,6 +48,14 @@ def ask(
     headers = {**(headers or {}), **({} if key is None else {"Authorization": key})}
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
         connection.request(method, path, body, headers)
+        return Reply(connection.getresponse())
+
+
+def fetch(url: str) -> Reply:
+    """Get what lies at a loopback address."""
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=20)) as connection:
+        connection.request("GET", parts.path)
         return Reply(connection.getresponse())
 
 

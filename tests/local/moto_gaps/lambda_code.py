@@ -2,8 +2,6 @@
 
 import base64
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +12,7 @@ from moto.awslambda import urls
 from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.utils import get_backend
 
+from tests.local.http_client import fetch
 from tests.local.moto_gaps.gap import ACCOUNT_ID, ClientFactory, Gap, around, kept, methods
 from tests.local.moto_gaps.lambda_probe import make_function, zip_bytes
 
@@ -38,11 +37,7 @@ def _is_there(client: Any, location: str) -> bool:
     # Another host is not even asked: moto names one in the internet.
     if not location.startswith(client.meta.endpoint_url):
         return False
-    try:
-        with urllib.request.urlopen(location, timeout=10) as answer:  # noqa: S310  # loopback
-            return bool(answer.read() == zip_bytes())
-    except urllib.error.HTTPError:
-        return False
+    return fetch(location).body == zip_bytes()
 
 
 def _location(response: Any, digest: str, code: bytes) -> str:
